@@ -1,0 +1,1 @@
+"""Facts and pure rules of SageMaker hosting. Standard library only."""
