@@ -1,0 +1,104 @@
+"""What CreateModel and CreateEndpointConfig refuse beyond the shape of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hosting import limits, validation
+from local_runtime.control_plane.errors import ValidationException
+
+
+def check_model(request: Mapping[str, Any]) -> None:
+    """Check the containers of a CreateModel request against one another.
+
+    Raises:
+        ValidationException: they do not fit together.
+    """
+    primary, listed = request.get("PrimaryContainer"), request.get("Containers")
+    _refuse(
+        validation.model_containers(
+            primary=primary is not None, containers=None if listed is None else len(listed)
+        )
+    )
+    containers: list[Mapping[str, Any]] = [primary] if primary is not None else listed or []
+    for container in containers:
+        if container.get("Image") is None and container.get("ModelPackageName") is None:
+            raise ValidationException(
+                "Either Image or ModelPackageName must be specified for each container"
+            )
+        if container.get("ModelDataUrl") is not None and container.get("ModelDataSource"):
+            raise ValidationException(
+                "Only one of ModelDataUrl and ModelDataSource can be specified for a container"
+            )
+    multi_model = sum(container.get("Mode") == "MultiModel" for container in containers)
+    if multi_model > limits.MAX_MULTI_MODEL_CONTAINERS:
+        # AWS's words, reported in public issues.
+        raise ValidationException(
+            "More than one container in MultiModel mode is not supported with inference pipeline."
+        )
+    mode = request.get("InferenceExecutionConfig", {}).get("Mode")
+    # The host name of a primary container is ignored, so it cannot clash with anything.
+    hostnames = [container.get("ContainerHostname") for container in listed or []]
+    _refuse(
+        [
+            *validation.hostnames(hostnames, argument="ContainerHostname", direct=mode == "Direct"),
+            *validation.environment(
+                [container.get("Environment", {}) for container in containers],
+                argument="Environment",
+            ),
+        ]
+    )
+
+
+def check_endpoint_config(request: Mapping[str, Any]) -> None:
+    """Check the variants of a CreateEndpointConfig request.
+
+    Raises:
+        ValidationException: they do not fit together.
+    """
+    production = request["ProductionVariants"]
+    shadow = request.get("ShadowProductionVariants", [])
+    complaints = validation.variants(
+        [variant["VariantName"] for variant in production],
+        shadows=[variant["VariantName"] for variant in shadow],
+    )
+    for variant in (*production, *shadow):
+        complaints += _variant(variant)
+    if any("ServerlessConfig" in variant for variant in production) and len(production) > 1:
+        complaints.append("an endpoint configuration with a serverless variant has no other")
+    weights = [variant.get("InitialVariantWeight", 1.0) for variant in production]
+    if sum(weights) == 0:
+        complaints.append("the weights of the production variants must not all be 0")
+    _refuse(complaints)
+
+
+def _variant(variant: Mapping[str, Any]) -> list[str]:
+    name = variant["VariantName"]
+    serverless = variant.get("ServerlessConfig")
+    if serverless is None:
+        missing = [
+            member
+            for member in ("InstanceType", "InitialInstanceCount")
+            if variant.get(member) is None
+        ]
+        # Instance pools name their own types.
+        if missing and variant.get("InstancePools") is None:
+            return [f"variant {name} needs {' and '.join(missing)}, or a ServerlessConfig"]
+        return []
+    complaints = [
+        f"variant {name} has a ServerlessConfig and cannot have {member}"
+        for member in ("InstanceType", "InitialInstanceCount", "InstancePools")
+        if variant.get(member) is not None
+    ]
+    return complaints + validation.serverless_size(
+        serverless["MemorySizeInMB"],
+        serverless["MaxConcurrency"],
+        serverless.get("ProvisionedConcurrency"),
+    )
+
+
+def _refuse(complaints: Iterable[str]) -> None:
+    message = "; ".join(complaints)
+    if message:
+        raise ValidationException(message)

@@ -1,0 +1,184 @@
+"""The control plane's HTTP side: our routes first, moto for everything else."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import sys
+import uuid
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import waitress
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from local_runtime.control_plane import corrections
+from local_runtime.control_plane.errors import ApiError, SerializationException
+from local_runtime.control_plane.sagemaker import SageMakerApi
+from local_runtime.control_plane.store import StaleReport, Store
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+INTERNAL_PREFIX = "/_local_runtime/"
+DEFAULT_REGION = "us-east-1"
+LONG_POLL_LIMIT_S = 60.0
+# A single PutObject may carry 5 GB (S3 user guide, "Uploading objects"); waitress stops at 1 GiB
+# unless told otherwise. Bodies beyond half a megabyte wait in a temporary file.
+REQUEST_BODY_LIMIT_BYTES = 5 * 1024**3
+# One thread may rest in a long poll; the CLI uploads assets eight at a time.
+THREADS = 24
+
+_STATUS_PATH = re.compile(rf"{INTERNAL_PREFIX}endpoints/(?P<name>[^/]+)/status")
+_SAGEMAKER_TARGET = "SageMaker."
+_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/(?P<region>[^/]+)/")
+# The data plane reads S3 under this host name, which no public address has (they carry a port).
+# moto checks no signature but answers 403 to a request without one.
+_DATA_PLANE_HOST = "s3.localhost"
+_UNCHECKED_SIGNATURE = (
+    "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/s3/aws4_request,"
+    " SignedHeaders=host, Signature=local"
+)
+_OUTCOMES = ("InService", "Failed", "RolledBack", "Deleted")
+
+_log = logging.getLogger(__name__)
+
+
+class ControlPlane:
+    """The WSGI application, and the state behind it."""
+
+    def __init__(self) -> None:
+        self.store = Store(DEFAULT_ACCOUNT_ID)
+        self.sagemaker = SageMakerApi(self.store)
+        self._moto: Application = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(INTERNAL_PREFIX):
+            return _send(start_response, *self._internal(environ))
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if target.startswith(_SAGEMAKER_TARGET):
+            operation = target.removeprefix(_SAGEMAKER_TARGET)
+            if operation in self.sagemaker.operations:
+                body = environ["wsgi.input"].read(_content_length(environ))
+                environ["wsgi.input"] = io.BytesIO(body)
+                answer = self._hosting(operation, body, _region(environ))
+                if answer is not None:
+                    return _send(start_response, *answer)
+        return self._ask_moto(environ, start_response)
+
+    def _internal(self, environ: Environ) -> tuple[HTTPStatus, Any]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if (method, path) == ("GET", f"{INTERNAL_PREFIX}health"):
+            return HTTPStatus.OK, {"status": "ok"}
+        if (method, path) == ("GET", f"{INTERNAL_PREFIX}endpoints"):
+            query = parse_qs(environ.get("QUERY_STRING", ""))
+            try:
+                after = int(query.get("after", ["0"])[0])
+                wait_s = float(query.get("wait_s", ["0"])[0])
+            except ValueError as fault:
+                return HTTPStatus.BAD_REQUEST, {"message": f"after and wait_s: {fault}"}
+            return HTTPStatus.OK, self.store.desired(
+                after=after, wait_s=min(wait_s, LONG_POLL_LIMIT_S)
+            )
+        match = _STATUS_PATH.fullmatch(path)
+        if method == "POST" and match is not None:
+            return self._report(match["name"], environ["wsgi.input"].read(_content_length(environ)))
+        return HTTPStatus.NOT_FOUND, {"message": f"no route {method} {path}"}
+
+    def _report(self, name: str, body: bytes) -> tuple[HTTPStatus, Any]:
+        try:
+            report = json.loads(body)
+            generation, outcome = report["generation"], report["outcome"]
+            counts = {
+                entry["name"]: entry["instance_count"] for entry in report.get("variants", [])
+            }
+        except (ValueError, KeyError, TypeError) as fault:
+            return HTTPStatus.BAD_REQUEST, {"message": f"not a status report: {fault!r}"}
+        if outcome not in _OUTCOMES:
+            message = f"outcome must be one of {_OUTCOMES}, got {outcome!r}"
+            return HTTPStatus.BAD_REQUEST, {"message": message}
+        try:
+            self.store.report(
+                name,
+                generation,
+                outcome,
+                failure_reason=report.get("failure_reason"),
+                instance_counts=counts,
+            )
+        except StaleReport as stale:
+            return HTTPStatus.CONFLICT, {"message": str(stale)}
+        return HTTPStatus.NO_CONTENT, None
+
+    def _hosting(self, operation: str, body: bytes, region: str) -> tuple[HTTPStatus, Any] | None:
+        """Answer one of our SageMaker operations, or None for moto to answer it."""
+        try:
+            request = _json_object(body)
+            if not self.sagemaker.handles(operation, request):
+                return None
+            return HTTPStatus.OK, self.sagemaker.call(operation, request, region)
+        except ApiError as refusal:
+            return HTTPStatus(refusal.status), {"__type": refusal.code, "message": str(refusal)}
+
+    def _ask_moto(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("HTTP_HOST") == _DATA_PLANE_HOST:
+            environ.setdefault("HTTP_AUTHORIZATION", _UNCHECKED_SIGNATURE)
+        corrections.use_path_style(environ)
+        try:
+            return self._moto(environ, start_response)
+        except NotImplementedError as gap:
+            # 501 because clients retry a 500, and no retry will implement an operation.
+            message = f"not implemented by the local runtime: {gap}"
+            error = {"__type": "NotImplemented", "message": message}
+            return _send(start_response, HTTPStatus.NOT_IMPLEMENTED, error)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError as fault:
+        raise SerializationException(f"request body is not JSON: {fault}") from fault
+    if not isinstance(request, dict):
+        raise SerializationException("request body is not a JSON object")
+    return request
+
+
+def _content_length(environ: Environ) -> int:
+    return int(environ.get("CONTENT_LENGTH") or 0)
+
+
+def _region(environ: Environ) -> str:
+    scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return DEFAULT_REGION if scope is None else scope["region"]
+
+
+def _send(start_response: StartResponse, status: HTTPStatus, document: Any) -> list[bytes]:
+    body = b"" if document is None else json.dumps(document).encode()
+    headers = [
+        ("Content-Type", "application/x-amz-json-1.1"),
+        ("x-amzn-RequestId", str(uuid.uuid4())),
+    ]
+    if status is not HTTPStatus.NO_CONTENT:
+        headers.append(("Content-Length", str(len(body))))
+    start_response(f"{status.value} {status.phrase}", headers)
+    return [body] if body else []
+
+
+def serve(socket: Path) -> None:
+    """Answer requests on a unix socket until the process is told to stop."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    server = waitress.create_server(
+        ControlPlane(),
+        unix_socket=str(socket),
+        unix_socket_perms="600",
+        threads=THREADS,
+        max_request_body_size=REQUEST_BODY_LIMIT_BYTES,
+        ident=None,
+    )
+    server.run()
