@@ -1,0 +1,1 @@
+"""What runs inside the containers: handlers, the scripts that train them and their artifacts."""
