@@ -105,7 +105,8 @@ MODEL_DOWNLOAD_TIMEOUT_S: Final = Bounds(60, 3600)
 # Where a container listens. Documented: your-algorithms-inference-code.html and
 # inference-pipeline-real-time.html (SAGEMAKER_BIND_TO_PORT).
 CONTAINER_DEFAULT_PORT: Final = 8080
-# How an unnamed container of a pipeline is called is not documented: our choice, position from 1.
+# Documented: inference-pipeline-logs-metrics.html ("if you don't provide container names,
+# CloudWatch uses container-1, container-2, and so on").
 DEFAULT_HOSTNAME_FORMAT: Final = "container-{position}"
 
 # Endpoint configuration. Service model.
