@@ -1,0 +1,1 @@
+"""SageMaker hosting on one machine: the same API, the same containers' contract, no account."""

@@ -1,0 +1,192 @@
+"""What ``sagemaker-runtime`` answers when it does not answer with a prediction.
+
+RuntimeApiError
+├── ValidationError            400  the request cannot be served as it is
+│   ├── EndpointNotFound
+│   ├── PayloadTooLarge
+│   └── TargetModelNotSupported
+├── ModelError                 424  a container answered with an error, or not at all
+├── ServiceUnavailable         503  nothing can serve now; the client may try again
+└── UnknownOperation           404  no such route
+
+``to_response`` is the one place that turns an error into bytes.
+
+Source: service model of sagemaker-runtime, InvokeEndpoint; the wording of ModelError as callers of
+AWS have reported it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hosting.limits import ERROR_MESSAGE_MAX_LENGTH
+
+
+class RuntimeApiError(Exception):
+    """Base of everything that leaves as an AWS error."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body, as botocore parses it."""
+        return {"Message": str(self)}
+
+
+class ValidationError(RuntimeApiError):
+    """The request cannot be served as it is."""
+
+    code = "ValidationError"
+    status = 400
+
+
+class EndpointNotFound(ValidationError):  # noqa: N818 - says what happened
+    """No endpoint of that name exists."""
+
+    def __init__(self, name: str, account_id: str) -> None:
+        super().__init__(f"Endpoint {name} of account {account_id} not found.")
+
+
+class PayloadTooLarge(ValidationError):  # noqa: N818 - says what happened
+    """The body is larger than the endpoint accepts."""
+
+    def __init__(self, size: int | None, limit: int) -> None:
+        got = "more" if size is None else f"{size} bytes"
+        super().__init__(f"payload must be at most {limit} bytes, got {got}")
+
+
+class TargetModelNotSupported(ValidationError):  # noqa: N818 - says what happened
+    """A target model was named, but the endpoint has just one model."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(
+            f"Endpoint {endpoint} is not a multi-model endpoint and does not support target model"
+            " header."
+        )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED", **super().fields}
+
+
+class ServiceUnavailable(RuntimeApiError):  # noqa: N818 - AWS's name
+    """Nothing can serve the request now."""
+
+    code = "ServiceUnavailable"
+    status = 503
+
+
+class UnknownOperation(RuntimeApiError):  # noqa: N818 - AWS's name
+    """The route belongs to the runtime API, but is none of its operations."""
+
+    code = "UnknownOperationException"
+    status = 404
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPlace:
+    """Which container of which endpoint an error is about; says where its log is."""
+
+    region: str
+    account_id: str
+    endpoint: str
+    variant: str
+    instance_id: str
+    container: str
+
+    @property
+    def log_group(self) -> str:
+        """The CloudWatch log group that AWS writes an endpoint's logs to."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
+    def log_stream(self) -> str:
+        """The stream in that group, one per container."""
+        return f"{self.variant}/{self.instance_id}/{self.container}"
+
+
+class ModelError(RuntimeApiError):
+    """A container answered with an error, or did not answer.
+
+    Args:
+        place: the container.
+        original_status: what it answered with; 0 when it gave no answer, as on AWS.
+        original_message: the answer's body, or why there is none. None: the body could not be
+            loaded in full.
+    """
+
+    code = "ModelError"
+    status = 424
+
+    def __init__(
+        self, place: ContainerPlace, original_status: int, original_message: str | None
+    ) -> None:
+        kind = "client" if 400 <= original_status < 500 else "server"
+        said = (
+            "and could not load the entire response body"
+            if original_message is None
+            else f'with message "{shortened(original_message, ERROR_MESSAGE_MAX_LENGTH // 2)}"'
+        )
+        console = (
+            f"https://{place.region}.console.aws.amazon.com/cloudwatch/home?region={place.region}"
+            f"#logEventViewer:group={place.log_group}"
+        )
+        super().__init__(
+            f"Received {kind} error ({original_status}) from {place.container} {said}."
+            f" See {console} in account {place.account_id} for more information."
+        )
+        self.place = place
+        self.original_status = original_status
+        self.original_message = "" if original_message is None else shortened(original_message)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        place = self.place
+        return {
+            **super().fields,
+            "OriginalStatusCode": self.original_status,
+            "OriginalMessage": self.original_message,
+            "LogStreamArn": f"arn:aws:logs:{place.region}:{place.account_id}"
+            f":log-group:{place.log_group}:log-stream:{place.log_stream}",
+        }
+
+
+def timed_out(place: ContainerPlace) -> ModelError:
+    """The container has not answered in time."""
+    return ModelError(
+        place,
+        0,
+        f"Your invocation timed out while waiting for a response from container {place.container}."
+        " Review the latency metrics for each container in Amazon CloudWatch, resolve the issue,"
+        " and try again.",
+    )
+
+
+def no_answer(place: ContainerPlace, reason: str) -> ModelError:
+    """The container closed the connection instead of answering: it has died, most likely."""
+    return ModelError(
+        place,
+        0,
+        f"Amazon SageMaker could not get a response from the {place.container} container:"
+        f" {reason}.",
+    )
+
+
+def to_response(error: RuntimeApiError) -> tuple[int, bytes, bytes]:
+    """Status, header lines and body of the answer that carries ``error``."""
+    return (
+        error.status,
+        b"content-type: application/json\r\nx-amzn-errortype: %b\r\n" % error.code.encode("ascii"),
+        json.dumps(error.fields).encode("ascii"),
+    )
+
+
+def shortened(text: str, limit: int = ERROR_MESSAGE_MAX_LENGTH) -> str:
+    """The beginning and the end of ``text``: a traceback says most in its last lines."""
+    if len(text) <= limit:
+        return text
+    half = (limit - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"

@@ -1,0 +1,358 @@
+"""The client side of HTTP/1.1, at protocol level: one request in flight per connection.
+
+``HttpConnection`` talks to a container; it calls back instead of being awaited, because the
+invocation path has no task per request. ``fetch`` is the same for everybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from local_runtime.http_wire import (
+    MAX_HEAD_BYTES,
+    FixedLength,
+    Framing,
+    Headers,
+    MalformedHttpError,
+    ResponseHead,
+    UntilClose,
+    header_block,
+)
+
+Body = bytes | bytearray
+
+_SCRATCH: Final = memoryview(bytearray(256 * 1024))  # see http_server: one for all connections
+_ONE_WRITE_BYTES: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A unix socket."""
+
+    path: str
+
+    @property
+    def host(self) -> bytes:
+        """Value of the Host header."""
+        return b"localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A port on the loopback interface."""
+
+    port: int
+
+    @property
+    def host(self) -> bytes:
+        """Value of the Host header."""
+        return b"127.0.0.1:%d" % self.port
+
+
+Address = UnixAddress | TcpAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer; header names are in lower case."""
+
+    status: int
+    headers: Headers
+    body: Body
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header given in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class ConnectionLostError(Exception):
+    """The peer closed the connection, or sent something that is not an answer."""
+
+
+class AnswerTooLargeError(Exception):
+    """The answer's body is larger than the caller takes."""
+
+
+class Exchange(Protocol):
+    """Receives what becomes of one request."""
+
+    def answered(self, answer: Answer) -> None:
+        """The answer is complete."""
+
+    def failed(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
+        """There will be no answer; the connection is closed."""
+
+
+class Owner(Protocol):
+    """Is told when a connection can be used again, and when it cannot."""
+
+    def connection_idle(self, connection: HttpConnection) -> None:
+        """The answer has been delivered; the connection takes the next request."""
+
+    def connection_closed(self, connection: HttpConnection) -> None:
+        """The connection is gone."""
+
+
+class HttpConnection(asyncio.BufferedProtocol):
+    """One keep-alive connection.
+
+    ``deadline`` and ``idle_since`` are the owner's to read: it sweeps over its connections instead
+    of arming a timer for each request.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_fill",
+        "_framing",
+        "_head",
+        "_limit",
+        "_loop",
+        "_owner",
+        "_part",
+        "_pieces",
+        "_transport",
+        "_whole",
+        "closed",
+        "deadline",
+        "idle_since",
+    )
+
+    def __init__(self, owner: Owner, response_limit: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._owner = owner
+        self._limit = response_limit
+        self._transport: asyncio.Transport
+        self._exchange: Exchange | None = None
+        self._part = b""
+        self._head: ResponseHead | None = None
+        self._framing: Framing | None = None
+        self._whole: bytearray | None = None
+        self._fill: memoryview | None = None
+        self._pieces = bytearray()
+        self.closed = False
+        self.deadline = math.inf
+        self.idle_since = 0.0
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """The request in flight."""
+        return self._exchange
+
+    def send(self, head: bytes, body: Body, exchange: Exchange, deadline: float) -> None:
+        """Send a request. Only on an idle connection."""
+        self._exchange = exchange
+        self.deadline = deadline
+        if len(body) < _ONE_WRITE_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+
+    def abandon(self) -> None:
+        """Forget the request in flight, without telling its exchange, and close."""
+        self._exchange = None
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._transport.abort()
+
+    # -- events of the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy what the loop gives
+        self._transport = transport
+        self.idle_since = self._loop.time()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
+        reason = "the connection was closed" if error is None else str(error)
+        self._fail(ConnectionLostError(reason))
+        self._owner.connection_closed(self)
+
+    def eof_received(self) -> bool:
+        if self._head is not None and not isinstance(self._framing, FixedLength):
+            self._complete()
+        return False
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's signature
+        return _SCRATCH if self._fill is None else self._fill
+
+    def buffer_updated(self, count: int) -> None:
+        if self._fill is not None:
+            self._fill = self._fill[count:]
+            if not self._fill:
+                self._complete()
+            return
+        try:
+            self._received(bytes(_SCRATCH[:count]))
+        except MalformedHttpError as error:
+            self._break(ConnectionLostError(f"the answer is not HTTP/1.1: {error}"))
+
+    # -- receiving
+
+    def _received(self, data: bytes) -> None:
+        if self._exchange is None:
+            self._break(ConnectionLostError("an answer came without a request"))
+            return
+        if self._head is None:
+            if self._part:
+                data = self._part + data
+                self._part = b""
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > MAX_HEAD_BYTES:
+                    raise MalformedHttpError("its head is too long")
+                self._part = data
+                return
+            head = ResponseHead(data[: end + 4])
+            data = data[end + 4 :]
+            if head.status < 200:  # 100 Continue and 103 Early Hints precede the answer
+                if data:
+                    self._received(data)
+                return
+            self._head = head
+            self._framing = framing = head.framing()
+            if isinstance(framing, FixedLength):
+                self._fixed(framing.remaining, data)
+                return
+            if not data:
+                return
+        self._more(data)
+
+    def _fixed(self, length: int, data: bytes) -> None:
+        if length > self._limit:
+            self._break(AnswerTooLargeError(f"its body has {length} bytes"))
+        elif len(data) >= length:
+            self._complete(data[:length])
+        else:
+            self._whole = bytearray(length)
+            self._whole[: len(data)] = data
+            self._fill = memoryview(self._whole)[len(data) :]
+
+    def _more(self, data: bytes) -> None:
+        framing = self._framing
+        assert framing is not None  # noqa: S101 - set with the head
+        pieces, _ = framing.feed(data)
+        for piece in pieces:
+            self._pieces += piece
+        if len(self._pieces) > self._limit:
+            self._break(AnswerTooLargeError(f"its body has more than {self._limit} bytes"))
+        elif framing.done:
+            self._complete()
+
+    def _complete(self, body: bytes | None = None) -> None:
+        head, exchange = self._head, self._exchange
+        assert head is not None  # noqa: S101 - an answer starts with its head
+        whole: Body = self._whole if self._whole is not None else self._pieces
+        self._fill = None
+        self._whole = None
+        self._pieces = bytearray()
+        self._head = None
+        reusable = head.keep_alive and not isinstance(self._framing, UntilClose)
+        self._framing = None
+        self._exchange = None
+        self.deadline = math.inf
+        if not reusable:
+            self.close()
+        else:
+            # First the owner: the next waiting request travels while this answer is handled.
+            self.idle_since = self._loop.time()
+            self._owner.connection_idle(self)
+        if exchange is not None:
+            exchange.answered(Answer(head.status, head.headers, whole if body is None else body))
+
+    def _break(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
+        self._fail(error)
+        self.close()
+
+    def _fail(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
+        self.deadline = math.inf
+        self._fill = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.failed(error)
+
+
+async def connect(
+    address: Address, owner: Owner, *, response_limit: int, timeout_s: float
+) -> HttpConnection:
+    """Open a connection.
+
+    Raises:
+        OSError: nobody listens there, or not within ``timeout_s`` (TimeoutError).
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(timeout_s):
+        if isinstance(address, UnixAddress):
+            _, connection = await loop.create_unix_connection(
+                lambda: HttpConnection(owner, response_limit), address.path
+            )
+        else:
+            # uvloop sets TCP_NODELAY on every TCP connection.
+            _, connection = await loop.create_connection(
+                lambda: HttpConnection(owner, response_limit), "127.0.0.1", address.port
+            )
+    return connection
+
+
+def request_head(method: str, target: str, address: Address, headers: Headers) -> bytes:
+    """The bytes of a request's head, without the empty line that ends it."""
+    line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
+    return line + b"host: %b\r\n" % address.host + header_block(headers)
+
+
+class _Once:
+    """Owner and exchange of a connection that serves one request."""
+
+    def __init__(self) -> None:
+        self.result: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def connection_idle(self, connection: HttpConnection) -> None:
+        connection.close()
+
+    def connection_closed(self, connection: HttpConnection) -> None:
+        pass
+
+    def answered(self, answer: Answer) -> None:
+        if not self.result.done():
+            self.result.set_result(answer)
+
+    def failed(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+async def fetch(
+    address: Address,
+    method: str,
+    target: str,
+    *,
+    headers: Headers | None = None,
+    body: Body = b"",
+    response_limit: int = 64 * 1024 * 1024,
+    timeout_s: float,
+) -> Answer:
+    """Send one request on a connection of its own and return the answer.
+
+    Raises:
+        OSError: nobody listens there, or no answer within ``timeout_s`` (TimeoutError).
+        ConnectionLostError: the peer closed without an answer.
+        AnswerTooLargeError: the answer has more than ``response_limit`` bytes.
+    """
+    once = _Once()
+    async with asyncio.timeout(timeout_s):
+        connection = await connect(
+            address, once, response_limit=response_limit, timeout_s=timeout_s
+        )
+        try:
+            head = request_head(method, target, address, [] if headers is None else headers)
+            connection.send(head + b"content-length: %d\r\n\r\n" % len(body), body, once, math.inf)
+            return await once.result
+        finally:
+            connection.close()

@@ -1,0 +1,40 @@
+"""Become a program that dies with its parent and has bounded resources.
+
+Run by path, with ``-I -S``: ``launch.py PARENT_PID OPEN_FILES -- PROGRAM ARGUMENT...``. This is
+what a ``preexec_fn`` would do; running Python code between fork and exec of a process with threads
+can deadlock, so a fresh interpreter does it and then turns into the program.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Prepare, then exec."""
+    parent, open_files, dashes, *command = sys.argv[1:]
+    if dashes != "--" or not command:
+        raise SystemExit("usage: launch.py PARENT_PID OPEN_FILES -- PROGRAM ARGUMENT...")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = int(open_files)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    # The parent may have died before the line above: then nobody sends that signal any more.
+    if os.getppid() != int(parent):
+        raise SystemExit(0)
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - the settings file names the program
+    except OSError as error:
+        raise SystemExit(f"cannot start {command[0]}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""Process groups that end when they should, whoever dies first.
+
+A container is a process group of its own. Its members can leave the group (``setsid``), so on Linux
+the data plane and the supervisor are also *subreapers*: whatever a dead process leaves behind
+becomes their child, is found in ``/proc`` and killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from local_runtime.logs import open_log
+
+CONTAINER_MARK: Final = "SAGEMAKER_LOCAL_RUNTIME_CONTAINER"
+"""Environment variable that tells which container a stray process came from."""
+
+_LAUNCH: Final = Path(__file__).with_name("launch.py")
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of its descendants' orphans, where Linux can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def launch_command(command: Sequence[str], *, open_files: int) -> list[str]:
+    """The command that runs ``command`` bounded, and killed when this process dies."""
+    launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(open_files)]
+    return [*launcher, "--", *command]
+
+
+def children() -> set[int]:
+    """Process ids of the children of this process, adopted ones included; empty without /proc."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit() and _parent(entry.name) == os.getpid():
+                found.add(int(entry.name))
+    return found
+
+
+def _parent(pid: str) -> int | None:
+    try:
+        stat = Path("/proc", pid, "stat").read_bytes()
+    except OSError:
+        return None  # it has ended meanwhile
+    # The second field is the program's name in parentheses, which may hold anything.
+    return int(stat.rpartition(b")")[2].split()[1])
+
+
+def kill_children(keep: Iterable[int] = (), *, mark: str | None = None) -> None:
+    """Kill and reap the children of this process, and those that they leave behind.
+
+    Args:
+        keep: children to leave alone.
+        mark: kill only those that carry this container's mark.
+    """
+    kept = set(keep)
+    while strays := [pid for pid in children() - kept if mark is None or _marked(pid, mark)]:
+        for pid in strays:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _marked(pid: int, mark: str) -> bool:
+    try:
+        environment = Path("/proc", str(pid), "environ").read_bytes()
+    except OSError:
+        return False
+    return f"{CONTAINER_MARK}={mark}".encode() in environment.split(b"\0")
+
+
+def kill_group(group: int, signal_number: int) -> None:
+    """Signal a process group, if it still has members."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for zombies
+        os.killpg(group, signal_number)
+
+
+class ProcessRegister:
+    """The groups that are running, as files: what to kill when the data plane could not do it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._starting = 0
+        folder.mkdir(exist_ok=True)
+
+    def add(self, group: int) -> None:
+        """A group has started."""
+        (self._folder / str(group)).touch()
+
+    def remove(self, group: int) -> None:
+        """A group has ended."""
+        (self._folder / str(group)).unlink(missing_ok=True)
+
+    def groups(self) -> list[int]:
+        """The groups that are running."""
+        return [int(path.name) for path in self._folder.iterdir()]
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """While a program is being started its process exists but is in no list yet."""
+        self._starting += 1
+        try:
+            yield
+        finally:
+            self._starting -= 1
+
+    def reap_orphans(self) -> None:
+        """Collect adopted children that have ended by themselves.
+
+        Never a child of ours: its exit code belongs to whoever waits for it.
+        """
+        if self._starting == 0:
+            for pid in children() - set(self.groups()):
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+    def kill_all(self) -> None:
+        """End every group at once."""
+        for group in self.groups():
+            kill_group(group, signal.SIGKILL)
+            self.remove(group)
+
+
+class ProcessGroup:
+    """A program in a process group of its own, its output in a log file."""
+
+    def __init__(self, process: asyncio.subprocess.Process, register: ProcessRegister) -> None:
+        self._process = process
+        self._register = register
+        self.pid = process.pid
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        open_files: int,
+        register: ProcessRegister,
+        inherited_fds: Sequence[int] = (),
+    ) -> ProcessGroup:
+        """Start a program.
+
+        Raises:
+            OSError: it cannot be started: no such folder, no memory.
+        """
+        output = open_log(log)
+        try:
+            with register.starting():
+                process = await asyncio.create_subprocess_exec(
+                    *launch_command(command, open_files=open_files),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=cwd,
+                    env=dict(environment),
+                    start_new_session=True,
+                    pass_fds=tuple(inherited_fds),
+                )
+                register.add(process.pid)
+        finally:
+            os.close(output)
+        return cls(process, register)
+
+    async def exited(self) -> int:
+        """Wait until the program has ended; what it left in its group is killed.
+
+        Returns:
+            Its exit code, or minus the signal that ended it.
+        """
+        code = await self._process.wait()
+        kill_group(self.pid, signal.SIGKILL)
+        self._register.remove(self.pid)
+        return code
+
+    @property
+    def running(self) -> bool:
+        """Whether the program has not ended."""
+        return self._process.returncode is None
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.running:
+            kill_group(self.pid, signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self.running:
+            kill_group(self.pid, signal.SIGTERM)
+
+
+def describe_exit(code: int) -> str:
+    """How a program ended, in words."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = "an unknown signal"
+    return f"was killed by signal {-code} ({name})"

@@ -1,0 +1,225 @@
+"""What a person may choose about the local runtime, as frozen values.
+
+The settings file is TOML with three tables; every key may be left out::
+
+    [images."my-team/my-server"]          # an image repository, or repository:tag
+    command = ["{python}", "-m", "my_server"]
+    cwd = "servers/mine"                  # relative to the settings file
+
+    [images."my-team/scripted"]
+    stack = "scikit-learn"                # one of our own serving stacks
+
+    [limits]
+    invocation_timeout_s = 10.0
+
+    [choices]
+    realtime_payload = "6MB"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from hosting import limits as aws
+
+DEFAULT_PORT: Final = 8566
+DEFAULT_REGION: Final = "us-east-1"
+SERVING_STACKS: Final = ("scikit-learn", "xgboost", "pytorch", "inference", "huggingface")
+REALTIME_PAYLOADS: Final[Mapping[str, int]] = {
+    "25MB": aws.REALTIME_PAYLOAD_MAX_BYTES,
+    "6MB": aws.REALTIME_PAYLOAD_STRICT_MAX_BYTES,
+}
+
+_MIB: Final = 1024 * 1024
+_GIB: Final = 1024 * _MIB
+
+
+class SettingsError(Exception):
+    """A settings file or an argument says something that cannot be meant."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageMapping:
+    """How an image is served: by one of our stacks, or by a program that listens on a port."""
+
+    stack: str | None = None
+    command: tuple[str, ...] | None = None
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds. The first group is AWS's; the second protects a laptop."""
+
+    invocation_timeout_s: float = aws.INVOCATION_TIMEOUT_S
+    startup_timeout_s: float = aws.STARTUP_DEFAULT_TIMEOUT_S
+    stop_grace_s: float = aws.STOP_GRACE_S
+    ping_timeout_s: float = aws.PING_TIMEOUT_S
+    pipeline_hop_bytes: int = aws.PIPELINE_HOP_PAYLOAD_MAX_BYTES
+
+    max_instances_per_variant: int = 4
+    queue_length: int = 1000
+    connections_per_program: int = 64
+    restart_backoff_s: float = 0.2
+    restart_backoff_max_s: float = 10.0
+    model_unpacked_bytes: int = 20 * _GIB
+    model_unpack_ratio: int = 200
+    model_unpack_ratio_from_bytes: int = 256 * _MIB
+    model_members: int = 200_000
+    model_download_timeout_s: float = 20 * 60.0
+    requirements_timeout_s: float = 20 * 60.0
+    log_file_bytes: int = 64 * _MIB
+    open_files: int = 65_536
+    client_head_timeout_s: float = 20.0
+    client_body_timeout_s: float = 120.0
+    client_stall_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """Where AWS's documents are silent or say two things."""
+
+    realtime_payload: str = "25MB"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeSettings:
+    """Everything the data plane needs to know that no API call says."""
+
+    port: int = DEFAULT_PORT
+    region: str = DEFAULT_REGION
+    speed: float = 1.0
+    handler_python: str = sys.executable
+    settings_file: str | None = None
+    images: Mapping[str, ImageMapping] = field(default_factory=dict)
+    limits: Limits = Limits()
+    choices: Choices = Choices()
+
+    @property
+    def url(self) -> str:
+        """Where clients find the runtime."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def realtime_payload_bytes(self) -> int:
+        """The largest body that InvokeEndpoint accepts."""
+        return REALTIME_PAYLOADS[self.choices.realtime_payload]
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON, for the process that serves."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> RuntimeSettings:
+        """Read what ``to_document`` has written."""
+        images = {
+            name: ImageMapping(
+                stack=image["stack"],
+                command=None if image["command"] is None else tuple(image["command"]),
+                cwd=image["cwd"],
+            )
+            for name, image in document["images"].items()
+        }
+        return cls(
+            **{
+                **document,
+                "images": images,
+                "limits": Limits(**document["limits"]),
+                "choices": Choices(**document["choices"]),
+            }
+        )
+
+
+def read_settings_file(path: Path) -> tuple[dict[str, ImageMapping], Limits, Choices]:
+    """Read the tables of a settings file.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds an unknown key or a value out of range.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"settings file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path}: not TOML: {error}") from error
+    try:
+        _refuse_unknown("top level", document, ("images", "limits", "choices"))
+        images = {
+            name: _image(name, table, path.parent)
+            for name, table in _table("images", document).items()
+        }
+        limits = _limits(_table("limits", document))
+        choices = _choices(_table("choices", document))
+    except SettingsError as error:
+        raise SettingsError(f"settings file {path}: {error}") from error
+    return images, limits, choices
+
+
+def _table(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{name} must be a table, got {table!r}")
+    return table
+
+
+def _refuse_unknown(where: str, table: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in allowed:
+            raise SettingsError(f"{where}: keys must be among {', '.join(allowed)}, got {key!r}")
+
+
+def _image(name: str, table: object, base: Path) -> ImageMapping:
+    where = f'images."{name}"'
+    if not isinstance(table, dict):
+        raise SettingsError(f"{where} must be a table, got {table!r}")
+    _refuse_unknown(where, table, ("stack", "command", "cwd"))
+    stack, command, cwd = table.get("stack"), table.get("command"), table.get("cwd")
+    if (stack is None) == (command is None):
+        raise SettingsError(f"{where} must have either stack or command, got {sorted(table)}")
+    if stack is not None and stack not in SERVING_STACKS:
+        raise SettingsError(f"{where}.stack must be one of {SERVING_STACKS}, got {stack!r}")
+    if command is not None and not (
+        isinstance(command, list) and command and all(isinstance(word, str) for word in command)
+    ):
+        raise SettingsError(f"{where}.command must be a list of strings, got {command!r}")
+    if cwd is not None:
+        if command is None or not isinstance(cwd, str):
+            raise SettingsError(f"{where}.cwd must be a string beside command, got {cwd!r}")
+        folder = (base / cwd).resolve()
+        if not folder.is_dir():
+            raise SettingsError(f"{where}.cwd must be an existing folder, got {cwd!r}")
+        cwd = str(folder)
+    elif command is not None:
+        cwd = str(base.resolve())
+    return ImageMapping(stack=stack, command=None if command is None else tuple(command), cwd=cwd)
+
+
+def _limits(table: Mapping[str, Any]) -> Limits:
+    types = get_type_hints(Limits)
+    _refuse_unknown("limits", table, tuple(types))
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or (types[key] is int and not isinstance(value, int)):
+            kind = "an integer" if types[key] is int else "a number"
+            raise SettingsError(f"limits.{key} must be {kind}, got {value!r}")
+        if value <= 0:
+            raise SettingsError(f"limits.{key} must be more than 0, got {value!r}")
+        values[key] = types[key](value)
+    return Limits(**values)
+
+
+def _choices(table: Mapping[str, Any]) -> Choices:
+    _refuse_unknown("choices", table, tuple(get_type_hints(Choices)))
+    payload = table.get("realtime_payload", Choices().realtime_payload)
+    if payload not in REALTIME_PAYLOADS:
+        raise SettingsError(
+            f"choices.realtime_payload must be one of {tuple(REALTIME_PAYLOADS)}, got {payload!r}"
+        )
+    return Choices(realtime_payload=payload)
