@@ -11,29 +11,31 @@ from pathlib import Path
 from model_code.handler import Handler
 
 _HERE = Path(__file__).parent
-_EXCHANGE = _HERE.parent / "shared" / "exchange.py"
-_OBSERVATIONS = _HERE.parent / "shared" / "observations.py"
-_STANDARDIZATION = _HERE / "shared" / "standardization.py"
+_SHARED = _HERE.parent / "shared"
+_EXCHANGE = _SHARED / "exchange.py"
+_OBSERVATIONS = _SHARED / "observations.py"
+_REFUSALS = _SHARED / "refusals.py"
+_STANDARDIZATION = _SHARED / "standardization.py"
 _BOOSTER = _HERE / "shared" / "booster.py"
 _SCREENING = _HERE / "shared" / "screening.py"
 
 PREPROCESS = Handler(
     code=_HERE / "preprocess",
-    shared=(_EXCHANGE, _OBSERVATIONS, _STANDARDIZATION),
+    shared=(_EXCHANGE, _REFUSALS, _OBSERVATIONS, _STANDARDIZATION),
     model_files=_HERE / "artifacts" / "preprocess",
 )
 CLASSIFY = Handler(
     code=_HERE / "classify",
-    shared=(_EXCHANGE, _OBSERVATIONS, _BOOSTER),
+    shared=(_EXCHANGE, _REFUSALS, _OBSERVATIONS, _BOOSTER),
     model_files=_HERE / "artifacts" / "classify",
 )
 REPORT = Handler(
     code=_HERE / "report",
-    shared=(_EXCHANGE, _SCREENING),
+    shared=(_EXCHANGE, _REFUSALS, _SCREENING),
     model_files=_HERE / "artifacts" / "report",
 )
 SINGLE = Handler(
     code=_HERE / "single",
-    shared=(_EXCHANGE, _OBSERVATIONS, _STANDARDIZATION, _BOOSTER, _SCREENING),
+    shared=(_EXCHANGE, _REFUSALS, _OBSERVATIONS, _STANDARDIZATION, _BOOSTER, _SCREENING),
     model_files=_HERE / "artifacts" / "single",
 )

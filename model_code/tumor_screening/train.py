@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import math
 from pathlib import Path
@@ -15,6 +13,8 @@ import xgboost as xgb
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from model_code.artifact_files import csv_bytes, json_bytes, moments, write_files
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,18 +56,18 @@ def train(out: Path) -> dict[str, object]:
     rows, held_out, labels, held_out_labels = train_test_split(
         data.data, malignant, test_size=0.25, random_state=_SEED, stratify=malignant
     )
-    mean, scale = _moments(rows)
+    mean, scale = moments(rows)
     standardized = (rows - mean) / scale
     trees = _fit(standardized, labels, columns)
     threshold = _threshold(standardized, labels, columns)
     probability = trees.predict(_matrix((held_out - mean) / scale, columns))
     called = probability >= threshold
 
-    standardization = _json(
+    standardization = json_bytes(
         {"columns": columns, "mean": mean.tolist(), "scale": scale.tolist()}, indent=1
     )
     booster = bytes(trees.save_raw("json"))
-    cut = _json({"threshold": threshold})
+    cut = json_bytes({"threshold": threshold})
     metrics: dict[str, object] = {
         "training_rows": len(rows),
         "threshold": threshold,
@@ -88,32 +88,17 @@ def train(out: Path) -> dict[str, object]:
         "single/standardization.json": standardization,
         "single/booster.json": booster,
         "single/threshold.json": cut,
-        "metrics.json": _json(metrics, indent=2),
-        "holdout.csv": _csv(
+        "metrics.json": json_bytes(metrics, indent=2),
+        "holdout.csv": csv_bytes(
             [*columns, "label"], [[*r, n] for r, n in zip(held_out.tolist(), names)]
         ),
-        "samples/measurements.csv": _csv(columns, held_out[shown].tolist()),
-        "samples/measurements.json": _json(
+        "samples/measurements.csv": csv_bytes(columns, held_out[shown].tolist()),
+        "samples/measurements.json": json_bytes(
             {"instances": [dict(zip(columns, row)) for row in held_out[shown].tolist()]}, indent=1
         ),
     }
-    for name, content in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    write_files(out, files)
     return metrics
-
-
-def _moments(rows: Matrix) -> tuple[Matrix, Matrix]:
-    """Mean and standard deviation of each column.
-
-    ``fsum`` rounds once: no processor adds in another order and gets another last digit.
-    """
-    mean = np.array([math.fsum(column) / len(column) for column in rows.T.tolist()])
-    scale = np.array(
-        [math.sqrt(math.fsum(column) / len(column)) for column in ((rows - mean) ** 2).T.tolist()]
-    )
-    return mean, scale
 
 
 def _matrix(rows: Matrix, columns: list[str], labels: Labels | None = None) -> xgb.DMatrix:
@@ -138,16 +123,6 @@ def _threshold(rows: Matrix, labels: Labels, columns: list[str]) -> float:
     tumours = np.sort(probability[labels == 1])
     missed = math.floor(len(tumours) * (1 - _RECALL))
     return math.floor(float(tumours[missed]) * 100) / 100
-
-
-def _json(document: object, *, indent: int | None = None) -> bytes:
-    return (json.dumps(document, indent=indent) + "\n").encode()
-
-
-def _csv(header: list[str], rows: list[list[object]]) -> bytes:
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows([header, *rows])
-    return written.getvalue().encode()
 
 
 if __name__ == "__main__":

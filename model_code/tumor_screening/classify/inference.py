@@ -16,8 +16,9 @@ import json
 from typing import TYPE_CHECKING
 
 import booster
-from exchange import JSON, answers_refusals, negotiate
+from exchange import JSON, negotiate
 from observations import read_rows, to_matrix
+from refusals import answers_refusals
 
 if TYPE_CHECKING:
     from booster import Explained, Trees

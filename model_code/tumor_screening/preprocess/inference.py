@@ -16,8 +16,9 @@ import json
 from typing import TYPE_CHECKING
 
 import standardization
-from exchange import CSV, JSON, answers_refusals, negotiate
+from exchange import CSV, JSON, negotiate
 from observations import read_rows, to_matrix
+from refusals import answers_refusals
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import screening
-from exchange import JSON, Refused, answers_refusals, media_type, negotiate, text, unsupported
+from exchange import JSON, Refused, media_type, negotiate, text, unsupported
+from refusals import answers_refusals
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import booster
 import screening
 import standardization
-from exchange import JSON, answers_refusals, negotiate
+from exchange import JSON, negotiate
 from observations import read_rows, to_matrix
+from refusals import answers_refusals
 
 if TYPE_CHECKING:
     from booster import Trees
