@@ -110,8 +110,10 @@ def chain() -> Callable[..., Pipeline]:
 @contextmanager
 def _on_path(code: Path) -> Iterator[None]:
     """Import from ``code`` and leave no module of it behind: handlers share module names."""
-    names = {path.stem for path in code.glob("*.py")}
     framework = _framework()
+    names = {path.stem for path in code.glob("*.py")}.union(framework)
+    # Training scripts import some of the same modules, from where they lie in the repository.
+    others = {name: sys.modules.pop(name) for name in names.intersection(sys.modules)}
     sys.modules.update(framework)
     sys.path.insert(0, str(code))
     importlib.invalidate_caches()
@@ -119,8 +121,9 @@ def _on_path(code: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(code))
-        for name in names.union(framework).intersection(sys.modules):
+        for name in names.intersection(sys.modules):
             del sys.modules[name]
+        sys.modules.update(others)
 
 
 def _framework() -> dict[str, types.ModuleType]:

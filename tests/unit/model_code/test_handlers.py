@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_code import tumor_screening
+from model_code import regional_prices, tumor_screening
 from model_code.handler import Handler
 
 if TYPE_CHECKING:
     from tests.unit.model_code.conftest import Container
 
 HANDLERS = {
-    f"{package.__name__.rsplit('.', 1)[1]}.{name}": handler
-    for package in (tumor_screening,)
-    for name, handler in vars(package).items()
-    if isinstance(handler, Handler)
+    "tumor_screening.preprocess": tumor_screening.PREPROCESS,
+    "tumor_screening.classify": tumor_screening.CLASSIFY,
+    "tumor_screening.report": tumor_screening.REPORT,
+    "tumor_screening.single": tumor_screening.SINGLE,
+    "regional_prices.features": regional_prices.FEATURES,
+    "regional_prices.estimate": regional_prices.ESTIMATES["austin-tx"],
+    "regional_prices.price": regional_prices.PRICE,
 }
 # The oldest interpreter of AWS's scikit-learn and XGBoost images that the handlers are meant for.
 OLDEST_PYTHON = (3, 9)
