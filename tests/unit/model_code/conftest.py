@@ -16,6 +16,9 @@ import pytest
 
 from model_code.handler import Handler
 
+# Modules of model_code import one another by bare name, and so do tests of them.
+sys.path.append(str(Path(__file__).parents[3] / "model_code" / "shared"))
+
 
 @dataclass(frozen=True)
 class Answer:

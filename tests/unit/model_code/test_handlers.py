@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_code import regional_prices, tumor_screening
+from model_code import digit_reader, regional_prices, tumor_screening
 from model_code.handler import Handler
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ HANDLERS = {
     "regional_prices.features": regional_prices.FEATURES,
     "regional_prices.estimate": regional_prices.ESTIMATES["austin-tx"],
     "regional_prices.price": regional_prices.PRICE,
+    "digit_reader.reader": digit_reader.READER,
 }
 # The oldest interpreter of AWS's scikit-learn and XGBoost images that the handlers are meant for.
 OLDEST_PYTHON = (3, 9)
