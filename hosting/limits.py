@@ -111,6 +111,7 @@ DEFAULT_HOSTNAME_FORMAT: Final = "container-{position}"
 
 # Endpoint configuration. Service model.
 PRODUCTION_VARIANTS: Final = Bounds(1, 10)
+INSTANCE_TYPE_PATTERN: Final = r"ml\.[a-z0-9-]+\.[a-z0-9-]+"  # our choice: the form of all known
 INITIAL_INSTANCE_COUNT: Final = Bounds(1)
 VARIANT_WEIGHT: Final = Bounds(0)
 VOLUME_SIZE_GB: Final = Bounds(1, 512)
@@ -159,6 +160,8 @@ TARGET_MODEL_PATTERN: Final = "[^\\s][\\x20-\\x7e]*"
 SESSION_ID_MAX_LENGTH: Final = 256
 # Service model: the error's Message is at most this long.
 ERROR_MESSAGE_MAX_LENGTH: Final = 2048
+# Service model: DescribeEndpoint's FailureReason is at most this long.
+FAILURE_REASON_MAX_LENGTH: Final = 1024
 
 # Deployment guardrails. The service model declares times and the number of alarms; the shares are
 # in its prose for CanarySize, LinearStepSize and MaximumBatchSize.

@@ -54,6 +54,15 @@ def name(argument: str, value: str) -> list[str]:
     ]
 
 
+def instance_type(argument: str, value: str) -> list[str]:
+    """Check the form of an instance type; which types there are changes every few months."""
+    if re.fullmatch(limits.INSTANCE_TYPE_PATTERN, value):
+        return []
+    return [
+        f"{argument} must be an endpoint instance type such as ml.m5.large, got {_shown(value)}"
+    ]
+
+
 def pipeline_length(count: int, *, argument: str = "containers") -> list[str]:
     """Check how many containers form an inference pipeline."""
     if count in limits.PIPELINE_CONTAINERS:

@@ -1,0 +1,40 @@
+"""The CDK app: one environment's stacks, checked."""
+
+from __future__ import annotations
+
+import sys
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
+
+from stacks.environments import Environment, environment_named
+from stacks.tumor_screening_stack import TumorScreeningStack
+
+
+def build(app: cdk.App, environment: Environment) -> None:
+    """Add the stacks of ``environment`` to ``app``, and the checks that they must pass."""
+    TumorScreeningStack(
+        app,
+        "TumorScreening",
+        stack_name=f"tumor-screening-{environment.name}",
+        env=environment.cdk_environment,
+        termination_protection=environment.termination_protection,
+        environment=environment,
+    )
+    cdk.Tags.of(app).add("environment", environment.name)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
+
+
+def main() -> None:
+    """Synthesize what ``-c env=NAME`` names."""
+    app = cdk.App()
+    try:
+        environment = environment_named(app.node.try_get_context("env"))
+    except ValueError as error:
+        sys.exit(f"app.py: {error}")
+    build(app, environment)
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""CloudWatch metrics from the table of what SageMaker publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cw
+
+from hosting import metrics
+from hosting.endpoint import EndpointKind
+
+
+def metric_of(
+    kind: EndpointKind,
+    name: str,
+    *,
+    dimensions: Mapping[str, str],
+    statistic: str | None,
+    period: cdk.Duration | None,
+) -> cw.Metric:
+    """Return the metric ``name`` of an endpoint of ``kind``, with exactly the dimensions it has.
+
+    Args:
+        kind: what the endpoint is.
+        name: as SageMaker publishes it.
+        dimensions: values for at least the metric's dimensions.
+        statistic: without it, the first that the table names for the metric.
+        period: one minute without it.
+
+    Raises:
+        ValueError: the kind does not publish ``name``, or a dimension has no value.
+    """
+    definition = metrics.definition(name, kind=kind)
+    missing = [key for key in definition.dimensions if key not in dimensions]
+    if missing:
+        raise ValueError(
+            f"dimensions of {name} must give {', '.join(missing)}, got {sorted(dimensions)}"
+        )
+    return cw.Metric(
+        namespace=definition.namespace,
+        metric_name=definition.name,
+        dimensions_map={key: dimensions[key] for key in definition.dimensions},
+        statistic=definition.statistics[0] if statistic is None else statistic,
+        period=cdk.Duration.minutes(1) if period is None else period,
+    )

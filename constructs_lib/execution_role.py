@@ -1,0 +1,142 @@
+"""The role that SageMaker assumes to start and run an endpoint's containers."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from constructs_lib.acknowledgment import acknowledge_wildcard
+from hosting.metrics import Namespace
+
+LOG_GROUP_PREFIX = "/aws/sagemaker/Endpoints"
+
+
+class ExecutionRole(Construct):
+    """A role with what an endpoint needs and nothing else, or an extension of the caller's role.
+
+    Grants go to ``policy``, a managed policy of its own, so that an auditor finds in one place what
+    this endpoint may do. A model must depend on it: CreateModel checks the role's permissions.
+
+    Source: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html (2026-11-20)
+
+    Args:
+        role: the caller's own role; without it, a new one that only SageMaker may assume.
+        in_vpc: whether the containers attach network interfaces to a VPC.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        role: iam.IRole | None = None,
+        in_vpc: bool = False,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.role: iam.IRole = (
+            iam.Role(
+                self,
+                "Resource",
+                assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
+                description="Assumed by SageMaker to run an inference endpoint",
+            )
+            if role is None
+            else role
+        )
+        log_groups = cdk.Stack.of(self).format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name=f"{LOG_GROUP_PREFIX}/*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        self.policy = iam.ManagedPolicy(
+            self,
+            "Policy",
+            description="What SageMaker may do to run an inference endpoint",
+            roles=[self.role],
+            statements=[*_service_statements(log_groups), *(_vpc_statements() if in_vpc else [])],
+        )
+        acknowledge_wildcard(
+            self.policy,
+            "*",
+            "ecr:GetAuthorizationToken, cloudwatch:PutMetricData and the calls that attach network"
+            " interfaces take no resource; metrics are held to SageMaker's namespaces",
+        )
+        acknowledge_wildcard(
+            self.policy,
+            log_groups,
+            "an endpoint's log group carries a name that is not known before the role",
+        )
+
+    def allow(self, *actions: str, resource: str, wildcard_reason: str | None = None) -> None:
+        """Add one statement to the policy.
+
+        Args:
+            actions: what is allowed.
+            resource: on which ARN.
+            wildcard_reason: why ``resource`` ends in a wildcard, where it does.
+        """
+        self.policy.add_statements(iam.PolicyStatement(actions=list(actions), resources=[resource]))
+        if wildcard_reason is not None:
+            acknowledge_wildcard(self.policy, resource, wildcard_reason)
+
+    def grant_storage_encryption(self, key: kms.IKey) -> None:
+        """Let SageMaker encrypt the instances' storage volumes with ``key``.
+
+        Source: service model, CreateEndpointConfig.KmsKeyId: the key must admit the role. Which
+        calls the service makes is not documented; these are what a volume encrypted through a grant
+        needs (see docs/unverified.md).
+        """
+        key.grant(
+            self.policy, "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"
+        )
+        self.policy.add_statements(
+            iam.PolicyStatement(
+                actions=["kms:CreateGrant"],
+                resources=[key.key_arn],
+                conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+            )
+        )
+
+
+def _service_statements(log_groups: str) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            actions=[
+                "logs:CreateLogGroup",
+                "logs:CreateLogStream",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ],
+            resources=[log_groups],
+        ),
+        iam.PolicyStatement(
+            actions=["cloudwatch:PutMetricData"],
+            resources=["*"],
+            conditions={"StringEquals": {"cloudwatch:namespace": list(get_args(Namespace))}},
+        ),
+        iam.PolicyStatement(actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+    ]
+
+
+def _vpc_statements() -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            actions=[
+                "ec2:CreateNetworkInterface",
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            resources=["*"],
+        )
+    ]

@@ -1,0 +1,112 @@
+"""The environments: the one place where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """Where stacks are deployed, and at what size.
+
+    Args:
+        name: as ``-c env=`` gives it.
+        region: fixed, because image registries differ between regions.
+        account: fixed only for the local runtime; elsewhere the deploying credentials decide.
+        instance_type: of every endpoint on instances.
+        instance_count: two or more spread over Availability Zones.
+        log_retention: how long container logs are kept.
+        customer_managed_key: whether volumes and logs are encrypted with a KMS key of the stack.
+        private_network: whether containers run in a VPC without a way to the internet.
+        termination_protection: whether a stack must be unlocked before it can be deleted.
+        removal_policy: what becomes of keys and network logs when a stack is deleted.
+    """
+
+    name: str
+    region: str
+    account: str | None = None
+    instance_type: str
+    instance_count: int
+    log_retention: logs.RetentionDays
+    customer_managed_key: bool
+    private_network: bool
+    termination_protection: bool
+    removal_policy: cdk.RemovalPolicy
+
+    @property
+    def cdk_environment(self) -> cdk.Environment:
+        """What a stack's ``env`` takes."""
+        return cdk.Environment(account=self.account, region=self.region)
+
+
+ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
+    {
+        environment.name: environment
+        for environment in (
+            Environment(
+                name="local",
+                region="us-east-1",
+                account="123456789012",
+                instance_type="ml.m5.large",
+                instance_count=1,
+                log_retention=logs.RetentionDays.ONE_DAY,
+                customer_managed_key=False,
+                private_network=False,
+                termination_protection=False,
+                removal_policy=cdk.RemovalPolicy.DESTROY,
+            ),
+            Environment(
+                name="dev",
+                region="eu-west-1",
+                instance_type="ml.t2.medium",
+                instance_count=1,
+                log_retention=logs.RetentionDays.ONE_WEEK,
+                customer_managed_key=False,
+                private_network=False,
+                termination_protection=False,
+                removal_policy=cdk.RemovalPolicy.DESTROY,
+            ),
+            Environment(
+                name="staging",
+                region="eu-west-1",
+                instance_type="ml.m5.large",
+                instance_count=1,
+                log_retention=logs.RetentionDays.ONE_MONTH,
+                customer_managed_key=True,
+                private_network=True,
+                termination_protection=False,
+                removal_policy=cdk.RemovalPolicy.DESTROY,
+            ),
+            Environment(
+                name="prod",
+                region="eu-west-1",
+                instance_type="ml.m5.large",
+                instance_count=2,
+                log_retention=logs.RetentionDays.ONE_YEAR,
+                customer_managed_key=True,
+                private_network=True,
+                termination_protection=True,
+                removal_policy=cdk.RemovalPolicy.RETAIN,
+            ),
+        )
+    }
+)
+
+
+def environment_named(name: str | None) -> Environment:
+    """Find an environment.
+
+    Raises:
+        ValueError: there is none of that name; there is no default, so that a typing error cannot
+            deploy one environment's sizes to another.
+    """
+    if name is None or name not in ENVIRONMENTS:
+        got = "none" if name is None else repr(name)
+        raise ValueError(f"env must be one of {', '.join(ENVIRONMENTS)}, got {got}: -c env=NAME")
+    return ENVIRONMENTS[name]
