@@ -17,8 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from hosting.limits import CONNECT_TIMEOUT_S
-from local_runtime.errors import ContainerPlace, RuntimeApiError, ServiceUnavailable
+from hosting.limits import CONNECT_TIMEOUT_S, FAILURE_REASON_MAX_LENGTH
+from local_runtime.errors import (
+    ContainerPlace,
+    NotServableError,
+    RuntimeApiError,
+    ServiceUnavailable,
+)
 from local_runtime.http_client import (
     Address,
     AnswerTooLargeError,
@@ -52,10 +57,10 @@ _FIRST_PING_DELAY_S: Final = 0.01
 _PING_DELAY_MAX_S: Final = 0.2
 # Below the ports that Linux and macOS give to outgoing connections.
 _PORTS: Final = range(20_000, 32_000)
-_PORTS_PER_CONTAINER: Final = 10
+PORTS_PER_CONTAINER: Final = 10
 
 
-class ContainerFailedError(Exception):
+class ContainerFailedError(NotServableError):
     """A container did not become ready; the message is for FailureReason."""
 
 
@@ -65,7 +70,13 @@ class Call(Exchange, Protocol):
     head: bytes
     body: Body
     queued_at_s: float
-    abandoned: bool
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+
+    def drop(self) -> None:
+        """It was abandoned before the container got it."""
 
     def timed_out(self) -> None:
         """The container has not answered in time."""
@@ -226,7 +237,7 @@ class Worker:
 
     def _new_address(self) -> Address:
         if self._plan.program.listens_on_port:
-            return TcpAddress(free_ports(_PORTS_PER_CONTAINER))
+            return TcpAddress(free_ports(PORTS_PER_CONTAINER))
         path = Path(f"{self._plan.socket_prefix}{self._index}.sock")
         path.unlink(missing_ok=True)  # of the process before
         return UnixAddress(str(path))
@@ -358,13 +369,14 @@ class Container:
             worker.kill()
 
     def _failure(self, error: BaseException, since: int) -> str:
-        lines = tail(self.plan.log, since=since)
-        log = "\n".join(lines) if lines else "(it printed nothing)"
         place = self.place
-        return (
+        reason = (
             f"The {place.container} container for production variant {place.variant} did not pass"
-            f" the ping health check. {error} Last log lines: {log}"
+            f" the ping health check. {error} Last log lines: "
         )
+        lines = "\n".join(tail(self.plan.log, since=since))
+        # The end says most, and AWS's field is short.
+        return reason + (lines[len(reason) - FAILURE_REASON_MAX_LENGTH :] or "(none)")
 
     def _sweep(self) -> None:
         now_s = self._loop.time()
@@ -412,6 +424,7 @@ class Container:
             if not call.abandoned:
                 self._send(connection, call)
                 return
+            call.drop()
         self._idle.append(connection)
 
     def connection_closed(self, connection: HttpConnection) -> None:

@@ -24,6 +24,10 @@ from typing import Any, ClassVar
 from hosting.limits import ERROR_MESSAGE_MAX_LENGTH
 
 
+class NotServableError(Exception):
+    """An endpoint cannot be brought into service; the message is for FailureReason."""
+
+
 class RuntimeApiError(Exception):
     """Base of everything that leaves as an AWS error."""
 
@@ -173,6 +177,24 @@ def no_answer(place: ContainerPlace, reason: str) -> ModelError:
         f"Amazon SageMaker could not get a response from the {place.container} container:"
         f" {reason}.",
     )
+
+
+def hop_too_large(
+    here: ContainerPlace, there: ContainerPlace, status: int, size: int, limit: int
+) -> ModelError:
+    """An answer is too large to become the next container's request.
+
+    Source: inference-pipeline-troubleshoot.html
+    """
+    error = ModelError(
+        here,
+        status,
+        f"Received response from {here.container} with status code {status}. However, the request"
+        f" payload from {here.container} to {there.container} is {size} bytes, which has exceeded"
+        f" the maximum limit of {limit // (1024 * 1024)} MB.",
+    )
+    error.args = (error.original_message,)
+    return error
 
 
 def to_response(error: RuntimeApiError) -> tuple[int, bytes, bytes]:

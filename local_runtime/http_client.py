@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from local_runtime.http_wire import (
     MAX_HEAD_BYTES,
@@ -165,8 +165,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     # -- events of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy what the loop gives
-        self._transport = transport
+        # uvloop's transports have the methods, but not this class.
+        self._transport = cast("asyncio.Transport", transport)
         self.idle_since = self._loop.time()
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, cast
 
 from local_runtime.http_wire import (
     MAX_HEAD_BYTES,
@@ -221,8 +221,8 @@ class Connection(asyncio.BufferedProtocol):
     # -- events of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy what the loop gives
-        self._transport = transport
+        # uvloop's transports have the methods, but not this class.
+        self._transport = cast("asyncio.Transport", transport)
         self._server.connections.add(self)
         self.deadline = self._loop.time() + self._server.timeouts.head_s
 

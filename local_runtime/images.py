@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from local_runtime.errors import NotServableError
 from local_runtime.settings import ImageMapping
 
 SERVING_STACK_OF: Final[Mapping[str, str]] = {
@@ -19,7 +20,7 @@ SERVING_STACK_OF: Final[Mapping[str, str]] = {
 _REGISTRY: Final = re.compile(r"^(?P<registry>[^/]*[.:][^/]*|localhost)/(?P<path>.+)$")
 
 
-class UnknownImageError(Exception):
+class UnknownImageError(NotServableError):
     """No program is known for an image."""
 
 

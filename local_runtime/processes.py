@@ -116,13 +116,13 @@ class ProcessRegister:
         finally:
             self._starting -= 1
 
-    def reap_orphans(self) -> None:
+    def reap_orphans(self, keep: Iterable[int] = ()) -> None:
         """Collect adopted children that have ended by themselves.
 
         Never a child of ours: its exit code belongs to whoever waits for it.
         """
         if self._starting == 0:
-            for pid in children() - set(self.groups()):
+            for pid in children() - set(self.groups()) - set(keep):
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
 

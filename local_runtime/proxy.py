@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 from local_runtime.http_server import Request
 from local_runtime.http_wire import (
@@ -106,13 +106,13 @@ class _Upstream(asyncio.BufferedProtocol):
     # -- the control plane's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy what the loop gives
-        self._transport = transport
+        # uvloop's transports have the methods, but not this class.
+        self._transport = cast("asyncio.Transport", transport)
         if self._aborted:
-            transport.abort()
+            self._transport.abort()
             return
         self._request.set_backpressure(self._client_is_slow)
-        transport.write(self._request_head())
+        self._transport.write(self._request_head())
         while self._early:
             self._write(self._early.popleft())
         if self._sent_all:

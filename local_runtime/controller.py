@@ -1,0 +1,279 @@
+"""Makes what serves agree with what the SageMaker API says should exist.
+
+The control plane is the record; this side asks it by long poll, starts and stops fleets, and
+reports how that went. It keeps nothing between two lives: after a crash it brings back every
+endpoint from the record alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from hosting.endpoint import EndpointSpec
+from hosting.limits import FAILURE_REASON_MAX_LENGTH
+from local_runtime.artifacts import remove_tree
+from local_runtime.endpoints import Endpoint, EndpointTable
+from local_runtime.errors import NotServableError
+from local_runtime.http_client import (
+    AnswerTooLargeError,
+    ConnectionLostError,
+    UnixAddress,
+    fetch,
+)
+from local_runtime.instances import Fleet, assemble
+from local_runtime.processes import ProcessRegister
+from local_runtime.provisioning import Provisioner, ProvisioningError, not_served_yet
+from local_runtime.settings import RuntimeSettings
+
+_log = logging.getLogger(__name__)
+
+_POLL_S: Final = 25.0
+_RETRY_S: Final = 0.5
+_RESTORE_RETRY_S: Final = 5.0
+
+Entry = Mapping[str, Any]
+
+
+class ControlPlane:
+    """The control plane's internal routes."""
+
+    def __init__(self, address: UnixAddress) -> None:
+        self._address = address
+
+    async def desired(self, after: int) -> Entry:
+        """The endpoints that should exist, as soon as they differ from revision ``after``."""
+        while True:
+            target = f"/_local_runtime/endpoints?after={after}&wait_s={_POLL_S:g}"
+            try:
+                answer = await fetch(self._address, "GET", target, timeout_s=_POLL_S + 30)
+                if answer.status == 200:
+                    document: Entry = json.loads(answer.body)
+                    return document
+                _log.warning("the control plane answered a poll with %s", answer.status)
+            except (OSError, ConnectionLostError, AnswerTooLargeError) as error:
+                _log.warning("the control plane did not answer a poll: %s", error)
+            await asyncio.sleep(_RETRY_S)
+
+    async def report(
+        self, entry: Entry, outcome: str, reason: str | None = None, fleet: Fleet | None = None
+    ) -> None:
+        """Say how one generation of an endpoint ended; a newer one makes this void."""
+        variants = [] if fleet is None else fleet.variants
+        body = json.dumps(
+            {
+                "generation": entry["generation"],
+                "outcome": outcome,
+                "failure_reason": None if reason is None else reason[:FAILURE_REASON_MAX_LENGTH],
+                "variants": [
+                    {"name": variant.name, "instance_count": len(variant.instances)}
+                    for variant in variants
+                ],
+            }
+        ).encode()
+        target = f"/_local_runtime/endpoints/{quote(entry['name'])}/status"
+        while True:
+            try:
+                answer = await fetch(self._address, "POST", target, body=body, timeout_s=30.0)
+            except (OSError, ConnectionLostError, AnswerTooLargeError) as error:
+                _log.warning("the control plane did not take a report: %s", error)
+                await asyncio.sleep(_RETRY_S)
+                continue
+            if answer.status not in {204, 409}:
+                _log.error("the control plane refused a report: %s %r", answer.status, answer.body)
+            return
+
+
+class Controller:
+    """Follows the record and keeps one reconciler per endpoint."""
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        endpoints: EndpointTable,
+        provisioner: Provisioner,
+        settings: RuntimeSettings,
+        *,
+        folder: Path,
+        register: ProcessRegister,
+    ) -> None:
+        self.control_plane = control_plane
+        self.endpoints = endpoints
+        self.provisioner = provisioner
+        self.settings = settings
+        self.folder = folder
+        self.register = register
+        self._reconcilers: dict[tuple[str, str], _Reconciler] = {}
+        self._revision = 0
+
+    async def step(self) -> None:
+        """Wait for the next change and set about it."""
+        document = await self.control_plane.desired(self._revision)
+        self._revision = document["revision"]
+        entries = {(entry["region"], entry["name"]): entry for entry in document["endpoints"]}
+        for key, entry in entries.items():
+            if key not in self._reconcilers:
+                self._reconcilers[key] = _Reconciler(self, entry)
+            self._reconcilers[key].desire(entry)
+        for key in self._reconcilers.keys() - entries.keys():
+            self._reconcilers.pop(key).vanish()
+
+    async def follow(self) -> None:
+        """Make every change that comes."""
+        while True:
+            await self.step()
+
+    async def stop(self, grace_s: float) -> None:
+        """Stop everything that serves."""
+        await asyncio.gather(*(r.close(grace_s) for r in self._reconcilers.values()))
+
+
+class _Reconciler:
+    """Brings one endpoint to the generation that the record names last.
+
+    At most one task works on it. Fleets that were replaced retire in tasks of their own, so that a
+    newer generation that cancels the work does not leave them running.
+    """
+
+    def __init__(self, controller: Controller, entry: Entry) -> None:
+        self._controller = controller
+        self._control_plane = controller.control_plane
+        self._limits = controller.settings.limits
+        self._endpoint = Endpoint(
+            entry["name"], region=entry["region"], account_id=entry["account_id"]
+        )
+        self._key: tuple[int, bool] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._folders: dict[int, Path] = {}
+        controller.endpoints.add(self._endpoint)
+
+    def desire(self, entry: Entry) -> None:
+        """Take in what the record says now."""
+        key = (entry["generation"], entry["deleting"])
+        if key != self._key:
+            self._key = key
+            self._task = asyncio.create_task(self._work(entry, self._task))
+
+    def vanish(self) -> None:
+        """The record does not know the endpoint any more."""
+        self._task = asyncio.create_task(self._take_down(self._task))
+
+    async def close(self, grace_s: float) -> None:
+        """Stop serving at once, for the runtime ends."""
+        await self._cancel(self._task)
+        for retiring in self._retiring:
+            retiring.cancel()
+        fleet, self._endpoint.fleet = self._endpoint.fleet, None
+        if fleet is not None:
+            await fleet.stop(grace_s)
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+
+    async def _work(self, entry: Entry, before: asyncio.Task[None] | None) -> None:
+        await self._cancel(before)
+        try:
+            if entry["deleting"]:
+                await self._take_down(None)
+                await self._control_plane.report(entry, "Deleted")
+            else:
+                await self._bring_about(entry)
+        except Exception:
+            # A fault of ours must not leave the endpoint in Creating for ever.
+            _log.exception("endpoint %s: work on it failed", entry["name"])
+            reason = "The local runtime failed; its own output says why."
+            await self._control_plane.report(entry, "Failed", reason)
+
+    async def _cancel(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # -- towards a generation
+
+    async def _bring_about(self, entry: Entry) -> None:
+        status = entry.get("status")
+        if status == "Failed":
+            return  # known since before this process began: only a delete helps it
+        restored = self._endpoint.fleet is None and status in {"InService", "Updating"}
+        if restored:
+            self._endpoint.has_served = True
+            previous = entry["previous"]
+            if previous is not None:
+                await self._restore(entry, previous)
+        try:
+            fleet = await self._start(entry, entry)
+        except (NotServableError, OSError) as error:
+            if restored and status == "InService":
+                _log.warning("endpoint %s cannot be restored: %s", entry["name"], error)
+                await asyncio.sleep(_RESTORE_RETRY_S)
+                await self._bring_about(entry)
+                return
+            outcome = "Failed" if self._endpoint.fleet is None else "RolledBack"
+            _log.warning("endpoint %s: %s: %s", entry["name"], outcome, error)
+            await self._control_plane.report(entry, outcome, str(error), self._endpoint.fleet)
+            return
+        self._switch_to(fleet)
+        if not (restored and status == "InService"):
+            await self._control_plane.report(entry, "InService", fleet=fleet)
+        _log.info("endpoint %s: generation %s serves", entry["name"], entry["generation"])
+
+    async def _restore(self, entry: Entry, previous: Entry) -> None:
+        try:
+            self._switch_to(await self._start(entry, previous))
+        except (NotServableError, OSError) as error:
+            _log.warning("endpoint %s cannot be restored: %s", entry["name"], error)
+
+    async def _start(self, entry: Entry, deployment: Entry) -> Fleet:
+        config, models = deployment["config"], deployment["models"]
+        missing = not_served_yet(config, models)
+        if missing is not None:
+            raise ProvisioningError(missing)
+        if "DataCaptureConfig" in config:
+            _log.warning("endpoint %s: the runtime captures no data yet", entry["name"])
+        spec = EndpointSpec.from_api(entry["name"], config, models)
+        kind = "new" if deployment is entry else "previous"
+        folder = self._controller.folder / f"{entry['generation']}-{kind}"
+        await asyncio.to_thread(remove_tree, folder)
+        try:
+            plans = await self._controller.provisioner.plan(
+                spec, region=entry["region"], account_id=entry["account_id"], folder=folder
+            )
+            fleet = assemble(plans, self._limits, self._controller.register)
+            await fleet.start()
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(remove_tree, folder))
+            raise
+        self._folders[id(fleet)] = folder
+        return fleet
+
+    def _switch_to(self, fleet: Fleet | None) -> None:
+        """From here on requests go to ``fleet``; the one before ends when it has answered."""
+        before, self._endpoint.fleet = self._endpoint.fleet, fleet
+        if fleet is not None:
+            self._endpoint.has_served = True
+        if before is not None:
+            task = asyncio.create_task(self._retire(before))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, fleet: Fleet) -> None:
+        try:
+            await fleet.drain(self._limits.invocation_timeout_s)
+            await fleet.stop(self._limits.stop_grace_s)
+        except asyncio.CancelledError:
+            await fleet.stop(0.0)
+            raise
+        finally:
+            folder = self._folders.pop(id(fleet))
+            await asyncio.to_thread(remove_tree, folder)
+
+    async def _take_down(self, before: asyncio.Task[None] | None) -> None:
+        await self._cancel(before)
+        self._controller.endpoints.remove(self._endpoint)
+        self._switch_to(None)
+        await asyncio.gather(*self._retiring, return_exceptions=True)

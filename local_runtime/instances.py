@@ -1,0 +1,160 @@
+"""What serves an endpoint: a fleet of variants, each with instances that hold the containers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from local_runtime.containers import Container, ContainerPlan
+from local_runtime.errors import ServiceUnavailable, ValidationError
+from local_runtime.processes import ProcessRegister
+from local_runtime.settings import Limits
+from local_runtime.tasks import together
+
+_DRAIN_POLL_S: Final = 0.05
+
+
+class Instance:
+    """One machine of a variant, on AWS; here the processes it would run."""
+
+    def __init__(self, instance_id: str, containers: Sequence[Container]) -> None:
+        self.instance_id = instance_id
+        self.containers = tuple(containers)
+        self.outstanding = 0
+
+    @property
+    def available(self) -> bool:
+        """Whether every container has a worker that can answer."""
+        return all(container.available for container in self.containers)
+
+
+class Variant:
+    """A production variant and its share of the traffic."""
+
+    def __init__(
+        self, name: str, weight: float, instances: Sequence[Instance], *, direct: bool
+    ) -> None:
+        self.name = name
+        self.header = b"x-amzn-invoked-production-variant: %b\r\n" % name.encode("ascii")
+        self.weight = weight
+        self.instances = tuple(instances)
+        self.direct = direct
+
+    def pick_instance(self) -> Instance:
+        """The available instance with the fewest requests.
+
+        Raises:
+            ServiceUnavailable: there is none.
+        """
+        best: Instance | None = None
+        for instance in self.instances:
+            if instance.available and (best is None or instance.outstanding < best.outstanding):
+                best = instance
+        if best is None:
+            raise ServiceUnavailable(
+                f"variant {self.name} has no container that can answer now; try again"
+            )
+        return best
+
+
+class Fleet:
+    """Everything that serves one generation of an endpoint."""
+
+    def __init__(self, variants: Sequence[Variant]) -> None:
+        self.variants = tuple(variants)
+        self._weights = [variant.weight for variant in variants]
+
+    def pick_variant(self, target: str | None) -> Variant:
+        """The variant that the caller wants, or one by weight.
+
+        Raises:
+            ValidationError: there is no such variant, or every weight is 0.
+        """
+        if target is not None:
+            for variant in self.variants:
+                if variant.name == target:
+                    return variant
+            raise ValidationError(f"Variant {target} not found for the endpoint.")
+        if len(self.variants) == 1 and self._weights[0] > 0:
+            return self.variants[0]
+        if not any(self._weights):
+            raise ValidationError("No variant of the endpoint has a weight above 0.")
+        return random.choices(self.variants, self._weights)[0]  # noqa: S311 - no secret
+
+    @property
+    def instances(self) -> list[Instance]:
+        """The instances of every variant."""
+        return [instance for variant in self.variants for instance in variant.instances]
+
+    @property
+    def _containers(self) -> list[Container]:
+        return [container for instance in self.instances for container in instance.containers]
+
+    async def start(self) -> None:
+        """Start every container and wait until all are ready.
+
+        Raises:
+            ContainerFailedError: one is not; none is left running.
+        """
+        try:
+            await together(*(container.start() for container in self._containers))
+        except BaseException:
+            await asyncio.shield(self.stop(0.0))
+            raise
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until the requests that it has begun are answered, at most ``timeout_s``."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        # An event would have to be set on the invocation path; a drain is rare and may look.
+        while any(i.outstanding for i in self.instances) and loop.time() < deadline_s:  # noqa: ASYNC110
+            await asyncio.sleep(_DRAIN_POLL_S)
+
+    async def stop(self, grace_s: float) -> None:
+        """End every container."""
+        await asyncio.gather(*(container.stop(grace_s) for container in self._containers))
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for container in self._containers:
+            container.kill()
+
+
+class VariantPlan:
+    """A variant before its containers start."""
+
+    def __init__(
+        self,
+        name: str,
+        weight: float,
+        instances: Sequence[tuple[str, Sequence[ContainerPlan]]],
+        *,
+        direct: bool,
+    ) -> None:
+        self.name = name
+        self.weight = weight
+        self.instances = instances
+        self.direct = direct
+
+
+def assemble(plans: Sequence[VariantPlan], limits: Limits, register: ProcessRegister) -> Fleet:
+    """The fleet that plans describe; nothing has started yet."""
+    return Fleet(
+        [
+            Variant(
+                plan.name,
+                plan.weight,
+                [
+                    Instance(
+                        instance_id,
+                        [Container(container, limits, register) for container in containers],
+                    )
+                    for instance_id, containers in plan.instances
+                ],
+                direct=plan.direct,
+            )
+            for plan in plans
+        ]
+    )

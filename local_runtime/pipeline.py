@@ -1,0 +1,153 @@
+"""One invocation on its way through the containers of an instance, one after the other.
+
+Rules for headers, where AWS's pages are silent (three independent samples of public containers
+agree): the client's Content-Type goes to the first container only; container N gets the
+Content-Type of answer N-1, byte for byte; only the last sees the client's Accept, the others
+``*/*``; every container gets the custom attributes. An answer other than 2xx ends the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from local_runtime.containers import Container
+from local_runtime.errors import (
+    ModelError,
+    RuntimeApiError,
+    hop_too_large,
+    no_answer,
+    timed_out,
+)
+from local_runtime.http_client import (
+    Answer,
+    AnswerTooLargeError,
+    Body,
+    ConnectionLostError,
+)
+from local_runtime.instances import Instance
+
+ANY_TYPE: Final = b"*/*"
+
+
+class Invocation:
+    """A request and how far it has come; the containers call it back.
+
+    There is no task per request: each answer is handled where it arrives.
+    """
+
+    __slots__ = (
+        "_accept",
+        "_containers",
+        "_content_type",
+        "_done",
+        "_gone",
+        "_hop_limit",
+        "_instance",
+        "_passed_on",
+        "_position",
+        "body",
+        "head",
+        "queued_at_s",
+    )
+
+    def __init__(
+        self,
+        instance: Instance,
+        containers: Sequence[Container],
+        *,
+        content_type: bytes | None,
+        accept: bytes | None,
+        passed_on: bytes,
+        hop_limit: int,
+        done: Callable[[Answer | RuntimeApiError], None],
+        gone: Callable[[], bool],
+    ) -> None:
+        """Args:
+        instance: counts the request until it ends.
+        containers: the ones to go through, in order.
+        content_type: the client's, if it sent one.
+        accept: the client's, if it sent one.
+        passed_on: header lines that every container gets.
+        hop_limit: the largest body that travels between two containers.
+        done: takes the last answer, or what went wrong. Called once.
+        gone: whether the client has left.
+        """
+        self._instance = instance
+        self._containers = containers
+        self._content_type = content_type
+        self._accept = ANY_TYPE if accept is None else accept
+        self._passed_on = passed_on
+        self._hop_limit = hop_limit
+        self._done = done
+        self._gone = gone
+        self._position = 0
+        self.head = b""
+        self.body: Body = b""
+        self.queued_at_s = 0.0
+
+    def start(self, body: Body) -> None:
+        """Send ``body`` to the first container."""
+        self._instance.outstanding += 1
+        self._send(body)
+
+    def _send(self, body: Body) -> None:
+        container = self._containers[self._position]
+        last = self._position == len(self._containers) - 1
+        content_type = self._content_type
+        self.body = body
+        self.head = b"POST /invocations HTTP/1.1\r\nHost: %b\r\n%bAccept: %b\r\n%b%b" % (
+            container.host,
+            b"" if content_type is None else b"Content-Type: %b\r\n" % content_type,
+            self._accept if last else ANY_TYPE,
+            self._passed_on,
+            b"Content-Length: %d\r\n\r\n" % len(body),
+        )
+        container.submit(self)
+
+    # -- what becomes of the request to one container
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._gone()
+
+    def drop(self) -> None:
+        """It was abandoned before the container got it."""
+        self._instance.outstanding -= 1
+
+    def answered(self, answer: Answer) -> None:
+        if not 200 <= answer.status < 300:
+            text = bytes(answer.body).decode("utf-8", "replace")
+            self._end(ModelError(self._here.place, answer.status, text))
+        elif self._position == len(self._containers) - 1:
+            self._end(answer)
+        elif len(answer.body) > self._hop_limit:
+            here, there = self._here.place, self._containers[self._position + 1].place
+            self._end(hop_too_large(here, there, answer.status, len(answer.body), self._hop_limit))
+        else:
+            self._content_type = answer.header(b"content-type")
+            self._position += 1
+            self._send(answer.body)
+
+    def failed(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
+        if isinstance(error, AnswerTooLargeError):
+            self._end(ModelError(self._here.place, 200, None))
+        else:
+            self._end(no_answer(self._here.place, str(error)))
+
+    def timed_out(self) -> None:
+        """The container has not answered in time."""
+        self._end(timed_out(self._here.place))
+
+    def refused(self, error: RuntimeApiError) -> None:
+        """The request was not sent to the container."""
+        self._end(error)
+
+    @property
+    def _here(self) -> Container:
+        return self._containers[self._position]
+
+    def _end(self, outcome: Answer | RuntimeApiError) -> None:
+        self._instance.outstanding -= 1
+        self._done(outcome)

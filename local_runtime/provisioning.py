@@ -1,0 +1,285 @@
+"""From the description of an endpoint to containers that can be started."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hosting.endpoint import ContainerSpec, EndpointSpec, VariantSpec
+from local_runtime.artifacts import ObjectStore, fetch_model
+from local_runtime.container_environment import container_environment
+from local_runtime.containers import PORTS_PER_CONTAINER, ContainerPlan, ProgramSpec
+from local_runtime.errors import ContainerPlace, NotServableError
+from local_runtime.handler_environments import HandlerEnvironments
+from local_runtime.http_client import Address, UnixAddress
+from local_runtime.images import program_for
+from local_runtime.instances import VariantPlan
+from local_runtime.logs import log_file
+from local_runtime.settings import ImageMapping, RuntimeSettings
+from local_runtime.tasks import together
+
+_HANDLER_HOST: Final = Path(__file__).with_name("handler_host")
+# How AWS's messages call the container of a model that has just one.
+_ONLY_CONTAINER: Final = "primary"
+
+_Command = Callable[[Address], Sequence[str]]
+
+
+class ProvisioningError(NotServableError):
+    """The endpoint cannot be served; the message is for FailureReason."""
+
+
+def not_served_yet(config: Mapping[str, Any], models: Mapping[str, Any]) -> str | None:
+    """What the description asks for that this runtime does not serve, or None.
+
+    It reads the requests as they were sent: ``EndpointSpec`` has no place for some of it.
+    """
+    asked: list[str] = []
+    if "AsyncInferenceConfig" in config:
+        asked.append("asynchronous inference (AsyncInferenceConfig)")
+    if config.get("ShadowProductionVariants"):
+        asked.append("shadow variants (ShadowProductionVariants)")
+    for variant in config["ProductionVariants"]:
+        if "ServerlessConfig" in variant:
+            asked.append("serverless inference (ServerlessConfig)")
+        if "ModelName" not in variant:
+            asked.append("inference components (a variant without ModelName)")
+    for model in models.values():
+        primary = model.get("PrimaryContainer")
+        for container in [primary] if primary is not None else model.get("Containers", []):
+            if container.get("Mode") == "MultiModel":
+                asked.append("multi-model containers (Mode=MultiModel)")
+            if "Image" not in container:
+                asked.append("containers without an Image (ModelPackageName)")
+    if not asked:
+        return None
+    return f"The local runtime does not serve {' and '.join(dict.fromkeys(asked))} yet."
+
+
+class Provisioner:
+    """Fetches what containers need and plans how they start."""
+
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        *,
+        state_dir: Path,
+        run_dir: Path,
+        store: ObjectStore,
+        environments: HandlerEnvironments,
+        lifeline_fd: int,
+    ) -> None:
+        self._settings = settings
+        self._state_dir = state_dir
+        self._run_dir = run_dir
+        self._store = store
+        self._environments = environments
+        self._lifeline_fd = lifeline_fd
+
+    async def plan(
+        self, spec: EndpointSpec, *, region: str, account_id: str, folder: Path
+    ) -> Sequence[VariantPlan]:
+        """Fetch model data into ``folder``, install requirements, and plan every container.
+
+        Raises:
+            ArtifactError: model data is missing or was refused.
+            RequirementsError: pip failed.
+            UnknownImageError: no program stands in for an image.
+            ProvisioningError: something else in the description cannot be served.
+        """
+        plans: list[VariantPlan] = await together(
+            *(
+                self._variant(variant, spec.name, region, account_id, folder / variant.name)
+                for variant in spec.variants
+            )
+        )
+        return plans
+
+    async def _variant(
+        self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path
+    ) -> VariantPlan:
+        count = min(variant.initial_instance_count, self._settings.limits.max_instances_per_variant)
+        model = variant.model
+        instances = [f"i-{secrets.token_hex(9)[:17]}" for _ in range(count)]
+        sources: list[_Source] = await together(
+            *(
+                self._source(container, variant, folder / container.hostname)
+                for container in model.containers
+            )
+        )
+        alone = len(model.containers) == 1
+        return VariantPlan(
+            variant.name,
+            variant.initial_weight,
+            [
+                (
+                    instance_id,
+                    [
+                        self._container(
+                            source,
+                            ContainerPlace(
+                                region,
+                                account_id,
+                                endpoint,
+                                variant.name,
+                                instance_id,
+                                _ONLY_CONTAINER if alone else source.spec.hostname,
+                            ),
+                            variant,
+                        )
+                        for source in sources
+                    ],
+                )
+                for instance_id in instances
+            ],
+            direct=not alone and model.execution_mode == "Direct",
+        )
+
+    async def _source(
+        self, container: ContainerSpec, variant: VariantSpec, folder: Path
+    ) -> _Source:
+        mapping = program_for(container.image, self._settings.images, self._settings.settings_file)
+        model_dir = folder / "model"
+        asked_s = variant.model_download_timeout_s
+        default_s = self._settings.limits.model_download_timeout_s
+        timeout_s = default_s if asked_s is None else asked_s
+        if container.model_data_url is None:
+            await asyncio.to_thread(model_dir.mkdir, parents=True)
+        else:
+            await self._fetch(
+                container.model_data_url,
+                compressed=container.model_data_compressed,
+                folder=model_dir,
+                timeout_s=timeout_s,
+            )
+        code = container.environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
+        submit_directory = None
+        if code.startswith("s3://"):
+            submit_directory = folder / "submit"
+            await self._fetch(code, compressed=True, folder=submit_directory, timeout_s=timeout_s)
+        interpreter = self._settings.handler_python
+        if mapping.stack is not None:
+            code_dir = model_dir / "code" if submit_directory is None else submit_directory
+            requirements = code_dir / "requirements.txt"
+            interpreter = await self._environments.interpreter_for(
+                requirements if await asyncio.to_thread(requirements.is_file) else None
+            )
+        return _Source(
+            spec=container,
+            mapping=mapping,
+            folder=folder,
+            model_dir=model_dir,
+            submit_directory=submit_directory,
+            interpreter=interpreter,
+        )
+
+    async def _fetch(self, url: str, *, compressed: bool, folder: Path, timeout_s: float) -> None:
+        cancelled = threading.Event()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.to_thread(
+                    fetch_model,
+                    self._store,
+                    url,
+                    compressed=compressed,
+                    folder=folder,
+                    limits=self._settings.limits,
+                    cancelled=cancelled,
+                )
+        except TimeoutError:
+            raise ProvisioningError(
+                f"Model data {url} was not downloaded and unpacked within {timeout_s:g} s."
+            ) from None
+        finally:
+            cancelled.set()
+
+    def _container(
+        self, source: _Source, place: ContainerPlace, variant: VariantSpec
+    ) -> ContainerPlan:
+        settings = self._settings
+        mark = secrets.token_hex(8)
+        home = source.folder / f"home-{place.instance_id}"
+        (home / "tmp").mkdir(parents=True)
+
+        def environment(address: Address) -> Mapping[str, str]:
+            return container_environment(
+                address=address,
+                ports=PORTS_PER_CONTAINER,
+                mark=mark,
+                model=source.spec.environment,
+                model_dir=source.model_dir,
+                submit_directory=source.submit_directory,
+                home=home,
+                interpreter=source.interpreter,
+                url=settings.url,
+                region=place.region,
+            )
+
+        own = source.mapping.command is None
+        workers = _workers(source.spec) if own else 1
+        timeout_s = variant.startup_timeout_s
+        return ContainerPlan(
+            place=place,
+            program=ProgramSpec(
+                command=source.command_for(self._lifeline_fd, settings.handler_python),
+                environment=environment,
+                cwd=source.model_dir if source.mapping.cwd is None else Path(source.mapping.cwd),
+                listens_on_port=not own,
+                inherited_fds=(self._lifeline_fd,) if own else (),
+            ),
+            workers=workers,
+            log=log_file(self._state_dir, place.log_group, place.log_stream),
+            socket_prefix=str(self._run_dir / f"{mark}-"),
+            startup_timeout_s=(
+                settings.limits.startup_timeout_s if timeout_s is None else timeout_s
+            ),
+            response_limit=settings.realtime_payload_bytes,
+            mark=mark,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """What all instances of a container share."""
+
+    spec: ContainerSpec
+    mapping: ImageMapping
+    folder: Path
+    model_dir: Path
+    submit_directory: Path | None
+    interpreter: str
+
+    def command_for(self, lifeline_fd: int, handler_python: str) -> _Command:
+        """The command of one worker, given its address."""
+        words, stack = self.mapping.command, self.mapping.stack
+        if words is not None:
+            program = [word.replace("{python}", handler_python) for word in words]
+            return lambda _: program
+        return lambda address: [
+            self.interpreter,
+            "-X",
+            "faulthandler",
+            str(_HANDLER_HOST),
+            "--socket",
+            address.path if isinstance(address, UnixAddress) else "",
+            "--stack",
+            str(stack),
+            "--model-dir",
+            str(self.model_dir),
+            "--lifeline-fd",
+            str(lifeline_fd),
+        ]
+
+
+def _workers(container: ContainerSpec) -> int:
+    value = container.environment.get("SAGEMAKER_MODEL_SERVER_WORKERS", "1")
+    if not value.isdecimal() or int(value) < 1:
+        raise ProvisioningError(
+            f"SAGEMAKER_MODEL_SERVER_WORKERS must be a number of 1 or more, got {value!r}"
+        )
+    return int(value)
