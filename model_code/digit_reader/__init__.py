@@ -20,6 +20,7 @@ READER = Handler(
         _SHARED / "observations.py",
         _SHARED / "npy.py",
         _SHARED / "png.py",
+        _SHARED / "resampling.py",
         _HERE / "shared" / "digit_image.py",
     ),
     model_files=_HERE / "artifacts" / "reader",

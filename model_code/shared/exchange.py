@@ -13,7 +13,7 @@ NPY = "application/x-npy"
 PNG = "image/png"
 
 
-class Refused(ValueError):
+class Refused(ValueError):  # noqa: N818 - says what happened
     """The request, not the model, is at fault."""
 
     def __init__(self, message: str, *, status: int = 400) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from exchange import Refused
+from resampling import area_weights
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,16 +48,5 @@ def _fit(ink: Grid) -> Grid:
     square = np.zeros((side, side))
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = cut
-    shares = _shares(side)
+    shares = area_weights(side, SIDE)
     return shares @ square @ shares.T
-
-
-def _shares(side: int) -> Grid:
-    """(8, side) weights that average ``side`` pixels over 8 cells, also where edges cut pixels."""
-    edges = np.linspace(0, side, SIDE + 1)
-    pixels = np.arange(side)
-    covered = np.minimum(pixels + 1, edges[1:, np.newaxis]) - np.maximum(
-        pixels, edges[:-1, np.newaxis]
-    )
-    shares: Grid = np.clip(covered, 0, None) * SIDE / side
-    return shares
