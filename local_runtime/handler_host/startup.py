@@ -1,0 +1,197 @@
+"""Arguments, the order of start-up, and how the process ends."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from .entry_point import (
+    HandlerFunctions,
+    StartupError,
+    find_entry_point,
+    prepare_environment,
+)
+from .message import Answer, text_answer
+from .process_log import FLASK_FORMAT, PLAIN_FORMAT, LoggingSetup, log, log_exception
+from .server import Server
+from .toolkits import ToolkitFinder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn, Protocol
+
+    from .message import Body, Head
+
+    class Stack(Protocol):
+        """A serving container: what it does with a request depends on the toolkit it imitates."""
+
+        def invoke(self, head: Head, body: Body) -> Answer:
+            """Answer ``POST /invocations``."""
+
+        def execution_parameters(self) -> Answer:
+            """Answer ``GET /execution-parameters``."""
+
+
+STACKS = ("scikit-learn", "xgboost", "pytorch", "inference", "huggingface")
+_FLASK_STACKS = frozenset({"scikit-learn", "xgboost"})
+
+_USAGE = (
+    "usage: python handler_host --socket PATH --stack STACK --model-dir DIR "
+    "[--lifeline-fd N] [--opt-ml]"
+)
+EXIT_START_FAILED = 1
+EXIT_USAGE = 2
+
+
+class Arguments:
+    """The command line; argparse would double the time to start."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        values: dict[str, str] = {}
+        remaining = iter(arguments)
+        self.opt_ml = False
+        for name in remaining:
+            if name == "--opt-ml":
+                self.opt_ml = True
+            elif name in {"--socket", "--stack", "--model-dir", "--lifeline-fd"}:
+                value = next(remaining, None)
+                if value is None:
+                    raise ValueError(f"{name} needs a value")
+                values[name] = value
+            else:
+                raise ValueError(f"unknown argument {name}")
+        for name in ("--socket", "--stack", "--model-dir"):
+            if name not in values:
+                raise ValueError(f"{name} is missing")
+        self.socket = os.path.abspath(values["--socket"])
+        self.stack = values["--stack"]
+        if self.stack not in STACKS:
+            raise ValueError(f"--stack must be one of {', '.join(STACKS)}, got {self.stack}")
+        self.model_dir = os.path.abspath(values["--model-dir"])
+        if not os.path.isdir(self.model_dir):
+            raise ValueError(f"--model-dir must be a folder, got {values['--model-dir']}")
+        lifeline = values.get("--lifeline-fd")
+        if lifeline is not None and not lifeline.isdigit():
+            raise ValueError(f"--lifeline-fd must be a descriptor's number, got {lifeline}")
+        self.lifeline = None if lifeline is None else int(lifeline)
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Load the handler, then serve it until the process ends."""
+    try:
+        parsed = Arguments(arguments)
+    except ValueError as error:
+        log(f"{error}\n{_USAGE}")
+        sys.exit(EXIT_USAGE)
+    model_dir = _mounted(parsed.model_dir) if parsed.opt_ml else parsed.model_dir
+    if parsed.lifeline is not None:
+        from . import lifeline  # noqa: PLC0415
+
+        lifeline.watch(parsed.lifeline)
+    _flush_every_line()
+    try:
+        stack = _load(parsed.stack, model_dir)
+    except StartupError as error:
+        log(f"the handler cannot be served: {error}")
+        sys.exit(EXIT_START_FAILED)
+    except Exception:
+        log_exception("the handler failed while it was loaded")
+        sys.exit(EXIT_START_FAILED)
+    except SystemExit as error:
+        log(f"the handler ended the process while it was loaded (exit code {error.code})")
+        sys.exit(EXIT_START_FAILED)
+    # What is loaded stays: collections need not walk through it again and again.
+    gc.freeze()
+    try:
+        Server(parsed.socket, _routes(stack)).serve()
+    except SystemExit as error:
+        log(f"the handler ended the process while it answered (exit code {error.code})")
+        raise
+    except KeyboardInterrupt:
+        sys.exit(130)
+    raise AssertionError("the server returned")
+
+
+def _mounted(model_dir: str) -> str:
+    from .mounts import AWS_MODEL_DIR, MountRefused, mount_model_dir  # noqa: PLC0415
+
+    try:
+        mount_model_dir(model_dir)
+    except MountRefused as error:
+        log(f"{AWS_MODEL_DIR} cannot be mounted, the model is in {model_dir} alone: {error}")
+        return model_dir
+    return AWS_MODEL_DIR
+
+
+def _flush_every_line() -> None:
+    """Let printed lines reach the log at once; a worker may be killed at any time."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def _load(name: str, model_dir: str) -> Stack:
+    environ = os.environ
+    if name == "huggingface" and environ.get("HF_MODEL_ID"):
+        from .huggingface_stack import download_model  # noqa: PLC0415
+
+        model_dir = download_model(environ)
+    entry = find_entry_point(model_dir, environ)
+    prepare_environment(model_dir, environ)
+    sys.argv = [model_dir if entry is None else entry.file]
+    ToolkitFinder.install()
+    LoggingSetup(
+        FLASK_FORMAT if name in _FLASK_STACKS else PLAIN_FORMAT,
+        int(environ.get("SAGEMAKER_CONTAINER_LOG_LEVEL", "20")),
+    ).install()
+    if entry is None and name == "xgboost":
+        from .xgboost_algorithm import XGBoostAlgorithm  # noqa: PLC0415
+
+        return XGBoostAlgorithm(model_dir, environ)
+    if entry is None and name == "scikit-learn":
+        raise StartupError(
+            f"there is no entry point in {model_dir}: it must have code/inference.py, or the file "
+            "that SAGEMAKER_PROGRAM names"
+        )
+    functions = HandlerFunctions(entry)
+    if name in _FLASK_STACKS:
+        from .flask_stack import FlaskStack, ScikitLearnDefaults, XGBoostDefaults  # noqa: PLC0415
+
+        flask_defaults = XGBoostDefaults() if name == "xgboost" else ScikitLearnDefaults()
+        return FlaskStack(functions, flask_defaults, model_dir, environ)
+    if name == "huggingface":
+        from .huggingface_stack import HuggingFaceStack  # noqa: PLC0415
+
+        return HuggingFaceStack(functions, model_dir, environ)
+    from .inference_stack import InferenceStack  # noqa: PLC0415
+    from .toolkits.defaults import (  # noqa: PLC0415
+        DefaultInferenceHandler,
+        DefaultPytorchInferenceHandler,
+    )
+
+    defaults = DefaultPytorchInferenceHandler() if name == "pytorch" else DefaultInferenceHandler()
+    return InferenceStack(functions, defaults, model_dir, environ)
+
+
+def _routes(stack: Stack) -> Callable[[Head, Body], Answer]:
+    """The container contract's paths."""
+    invoke = stack.invoke
+
+    def respond(head: Head, body: Body) -> Answer:
+        if head.path == "/invocations":
+            if head.method == "POST":
+                return invoke(head, body)
+            allowed = "POST"
+        elif head.path in {"/ping", "/execution-parameters"}:
+            if head.method in {"GET", "HEAD"}:
+                return Answer(b"", None) if head.path == "/ping" else stack.execution_parameters()
+            allowed = "GET"
+        else:
+            return text_answer(404, f"not found: {head.path}")
+        answer = text_answer(405, f"{head.path} answers {allowed}, got {head.method}")
+        answer.headers = [("Allow", allowed)]
+        return answer
+
+    return respond
