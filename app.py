@@ -27,7 +27,8 @@ def build(app: cdk.App, environment: Environment) -> None:
 
 def main() -> None:
     """Synthesize what ``-c env=NAME`` names."""
-    app = cdk.App()
+    # Stack traces of jsii say nothing about Python code, and they name a folder of each run's own.
+    app = cdk.App(stack_traces=False, context={"aws:cdk:disable-creation-stack-traces": True})
     try:
         environment = environment_named(app.node.try_get_context("env"))
     except ValueError as error:

@@ -78,4 +78,4 @@ def test_feature_flags_are_all_that_cdk_json_sets() -> None:
     settings = json.loads((ROOT / "cdk.json").read_text())
 
     assert set(settings) == {"app", "context"}
-    assert all(key.startswith(("@aws-cdk/", "aws:cdk:")) for key in settings["context"])
+    assert all(key.startswith("@aws-cdk/") for key in settings["context"])
