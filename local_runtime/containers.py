@@ -382,7 +382,7 @@ class Container:
         now_s = self._loop.time()
         for worker in self._workers:
             worker.sweep(now_s)
-        oldest_s = now_s - self.limits.invocation_timeout_s
+        oldest_s = now_s - self.limits.queue_timeout_s
         while self._waiting and self._waiting[0].queued_at_s <= oldest_s:
             self._waiting.popleft().refused(
                 ServiceUnavailable(f"{self.title} had no free worker in time")

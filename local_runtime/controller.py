@@ -263,7 +263,7 @@ class _Reconciler:
 
     async def _retire(self, fleet: Fleet) -> None:
         try:
-            await fleet.drain(self._limits.invocation_timeout_s)
+            await fleet.drain(self._limits)
             await fleet.stop(self._limits.stop_grace_s)
         except asyncio.CancelledError:
             await fleet.stop(0.0)

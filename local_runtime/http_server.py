@@ -370,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
                     self._whole = None
                     if self._too_large is not None:
                         self._too_large(None)
-                elif framing.done and not self._whole:
+                elif framing.done and not self._whole and len(pieces) == 1:
                     self._body_complete(rest, piece)
                     return
                 else:

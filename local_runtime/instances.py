@@ -104,10 +104,12 @@ class Fleet:
             await asyncio.shield(self.stop(0.0))
             raise
 
-    async def drain(self, timeout_s: float) -> None:
-        """Wait until the requests that it has begun are answered, at most ``timeout_s``."""
+    async def drain(self, limits: Limits) -> None:
+        """Wait until the requests that it has begun are answered or have timed out."""
+        hops = max(len(instance.containers) for instance in self.instances)
         loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + timeout_s
+        longest_s = hops * (limits.queue_timeout_s + limits.invocation_timeout_s)
+        deadline_s = loop.time() + longest_s
         # An event would have to be set on the invocation path; a drain is rare and may look.
         while any(i.outstanding for i in self.instances) and loop.time() < deadline_s:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_POLL_S)

@@ -65,6 +65,7 @@ class Limits:
 
     max_instances_per_variant: int = 4
     queue_length: int = 1000
+    queue_timeout_s: float = aws.INVOCATION_TIMEOUT_S
     connections_per_program: int = 64
     restart_backoff_s: float = 0.2
     restart_backoff_max_s: float = 10.0

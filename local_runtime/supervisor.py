@@ -268,14 +268,13 @@ class Supervisor:
     def _stop(self) -> None:
         """End the planes; a second signal ends them at once."""
         grace_s = self._settings.limits.stop_grace_s + 5.0
-        before = self._stop_signals
         for process in (self._data, self._control):
             if process is None or process.poll() is not None:
                 continue
             process.terminate()
             deadline_s = time.monotonic() + grace_s
             while process.poll() is None:
-                if self._stop_signals > max(before, 1) or time.monotonic() > deadline_s:
+                if self._stop_signals > 1 or time.monotonic() > deadline_s:
                     process.kill()
                 self._pause(0.2)
         self._kill_containers()

@@ -1,0 +1,348 @@
+"""Handlers and archives that do not behave; the endpoint says so or recovers, nothing hangs."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import signal
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .conftest import ECHO, Runtime, archive, wait_until
+
+pytestmark = pytest.mark.e2e
+
+# Does what the body says; anything else is sent back.
+OBEDIENT = """
+import os, time
+
+def model_fn(model_dir):
+    return None
+
+def input_fn(data, content_type):
+    return bytes(data)
+
+def predict_fn(data, model):
+    if data == b"hang":
+        time.sleep(600)
+    if data == b"exit":
+        os._exit(3)
+    if data == b"sys.exit":
+        raise SystemExit(4)
+    if data == b"print":
+        print("x" * 99 + "\\n", end="")
+        for _ in range(50_000):
+            print("y" * 99)
+    if data == b"slow":
+        time.sleep(0.5)
+    if data == b"fork":
+        if os.fork() == 0:
+            time.sleep(600)
+    return data
+
+def output_fn(data, accept):
+    return data, "application/octet-stream"
+"""
+
+
+def model_error(runtime: Runtime, name: str, body: bytes) -> str:
+    with pytest.raises(ClientError) as raised:
+        runtime.invoke(name, body)
+    error = raised.value.response["Error"]
+    assert error["Code"] == "ModelError"
+    text: str = error["Message"]
+    return text
+
+
+def recovers(runtime: Runtime, name: str) -> bool:
+    """Whether the endpoint answers; while its container restarts it is unavailable."""
+    try:
+        answer = runtime.invoke(name, b"again")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ServiceUnavailable":
+            raise
+        return False
+    return bool(answer["Body"] == b"again")
+
+
+@pytest.fixture(scope="module")
+def obedient(runtime: Runtime) -> str:
+    return runtime.deploy(runtime.handler(OBEDIENT))
+
+
+class TestHandlersThatDoNotStart:
+    """The endpoint is Failed, and FailureReason shows what the container printed last."""
+
+    def test_an_import_that_raises(self, runtime: Runtime) -> None:
+        reason = runtime.failure(runtime.handler("import no_such_module"))
+
+        assert "did not pass the ping health check" in reason
+        assert "No module named 'no_such_module'" in reason
+
+    def test_a_model_fn_that_raises(self, runtime: Runtime) -> None:
+        code = "def model_fn(model_dir):\n    raise OSError('the weights are missing')"
+
+        assert "the weights are missing" in runtime.failure(runtime.handler(code))
+
+    def test_a_missing_model_fn(self, runtime: Runtime) -> None:
+        assert "model_fn" in runtime.failure(runtime.handler("x = 1"))
+
+    def test_a_missing_program(self, runtime: Runtime) -> None:
+        assert "inference" in runtime.failure(runtime.container({"other.txt": "x"}))
+
+    def test_a_model_fn_that_exits(self, runtime: Runtime) -> None:
+        code = "import os\ndef model_fn(model_dir):\n    os._exit(9)"
+
+        assert "exited with code 9" in runtime.failure(runtime.handler(code))
+
+    def test_a_model_fn_that_never_returns(self, runtime: Runtime) -> None:
+        code = """
+import time
+def model_fn(model_dir):
+    print("loading", flush=True)
+    time.sleep(600)
+"""
+
+        reason = runtime.failure(runtime.handler(code))
+
+        assert "was not ready after 8 s" in reason
+        assert "loading" in reason
+
+    def test_a_later_container_of_a_pipeline(self, runtime: Runtime) -> None:
+        good = runtime.handler(ECHO, ContainerHostname="good")
+        bad = runtime.handler("1 / 0", ContainerHostname="bad")
+
+        reason = runtime.failure(good, bad)
+
+        assert reason.startswith("The bad container for production variant AllTraffic")
+        assert "ZeroDivisionError" in reason
+
+    def test_a_failed_endpoint_leaves_no_process_and_can_be_deleted(self, runtime: Runtime) -> None:
+        name = runtime.create(runtime.config(runtime.handler(ECHO), runtime.handler("1 / 0")))
+        assert runtime.settled(name)["EndpointStatus"] == "Failed"
+
+        runtime.sagemaker.delete_endpoint(EndpointName=name)
+
+        wait_until(lambda: name not in str(runtime.sagemaker.list_endpoints()["Endpoints"]))
+        assert not [c for c in runtime.processes().values() if f"/{name}/" in c]
+
+    def test_an_unknown_image(self, runtime: Runtime) -> None:
+        reason = runtime.failure({"Image": "my-team/unheard-of:7"})
+
+        assert "'my-team/unheard-of'" in reason
+        assert "sagemaker-scikit-learn" in reason
+        assert "settings.toml" in reason
+
+    def test_requirements_that_cannot_be_installed(self, runtime: Runtime) -> None:
+        container = runtime.container(
+            {"code/inference.py": ECHO, "code/requirements.txt": "./no-such-folder"}
+        )
+
+        reason = runtime.failure(container)
+
+        assert "requirements.txt could not be installed" in reason
+        assert "no-such-folder" in reason
+
+    @pytest.mark.parametrize("value", ["0", "many"])
+    def test_a_number_of_workers_that_is_none(self, runtime: Runtime, value: str) -> None:
+        container = runtime.handler(ECHO, environment={"SAGEMAKER_MODEL_SERVER_WORKERS": value})
+
+        assert f"got {value!r}" in runtime.failure(container)
+
+
+class TestKindsThatComeLater:
+    """An endpoint that would be served wrongly is not served."""
+
+    def test_an_asynchronous_endpoint(self, runtime: Runtime) -> None:
+        config = runtime.config_of(
+            [runtime.variant(runtime.handler(ECHO))],
+            AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://models/out/"}},
+        )
+
+        described = runtime.settled(runtime.create(config))
+
+        assert described["EndpointStatus"] == "Failed"
+        assert "does not serve asynchronous inference" in described["FailureReason"]
+
+    def test_a_serverless_endpoint(self, runtime: Runtime) -> None:
+        variant = runtime.variant(runtime.handler(ECHO))
+        del variant["InstanceType"], variant["InitialInstanceCount"]
+        variant["ServerlessConfig"] = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+
+        described = runtime.settled(runtime.create(runtime.config_of([variant])))
+
+        assert "does not serve serverless inference" in described["FailureReason"]
+
+    def test_a_multi_model_endpoint(self, runtime: Runtime) -> None:
+        container = runtime.handler(ECHO, Mode="MultiModel")
+        container["ModelDataUrl"] = "s3://models/many/"
+
+        assert "does not serve multi-model containers" in runtime.failure(container)
+
+
+class TestHandlersThatFailLater:
+    """One request fails; the others and the endpoint do not."""
+
+    def test_a_request_that_hangs_times_out_and_the_worker_is_replaced(
+        self, runtime: Runtime, obedient: str
+    ) -> None:
+        text = model_error(runtime, obedient, b"hang")
+
+        assert text.startswith(
+            'Received server error (0) from primary with message "Your invocation timed out while'
+            " waiting for a response from container primary."
+        )
+        wait_until(lambda: recovers(runtime, obedient))
+
+    def test_requests_that_waited_behind_a_hanging_one_are_served(
+        self, runtime: Runtime, obedient: str
+    ) -> None:
+        with ThreadPoolExecutor() as pool:
+            hanging = pool.submit(model_error, runtime, obedient, b"hang")
+            wait_until(hanging.running)
+            waiting = [pool.submit(runtime.invoke, obedient, b"mine") for _ in range(3)]
+            hanging.result()
+
+            assert [answer.result()["Body"] for answer in waiting] == [b"mine"] * 3
+
+    @pytest.mark.parametrize("how", [b"exit", b"sys.exit"])
+    def test_a_handler_that_exits_is_a_model_error(
+        self, runtime: Runtime, obedient: str, how: bytes
+    ) -> None:
+        assert "from primary" in model_error(runtime, obedient, how)
+
+        wait_until(lambda: recovers(runtime, obedient))
+
+    def test_a_worker_killed_while_it_answers_is_a_model_error(self, runtime: Runtime) -> None:
+        code = OBEDIENT.replace("time.sleep(0.5)", "os.kill(os.getpid(), 9)")
+        name = runtime.deploy(runtime.handler(code))
+
+        assert "could not get a response from the primary" in model_error(runtime, name, b"slow")
+
+        wait_until(lambda: recovers(runtime, name))
+
+    def test_the_other_workers_go_on_while_one_is_replaced(self, runtime: Runtime) -> None:
+        name = runtime.deploy(
+            runtime.handler(OBEDIENT, environment={"SAGEMAKER_MODEL_SERVER_WORKERS": "2"})
+        )
+
+        model_error(runtime, name, b"exit")
+
+        assert runtime.invoke(name, b"at once")["Body"] == b"at once"
+
+    def test_megabytes_of_output_do_not_disturb_and_are_bounded_on_disk(
+        self, runtime: Runtime, obedient: str
+    ) -> None:
+        assert runtime.invoke(obedient, b"print")["Body"] == b"print"
+
+        folder = runtime.state_dir / "logs/aws/sagemaker/Endpoints" / obedient
+        log = next(folder.rglob("*.log"))
+        wait_until(lambda: log.stat().st_size < 2_000_000)
+        assert log.with_name(f"{log.name}.1").stat().st_size > 2_000_000
+
+    def test_a_process_that_a_handler_left_behind_ends_with_the_endpoint(
+        self, runtime: Runtime
+    ) -> None:
+        name = runtime.deploy(runtime.handler(OBEDIENT))
+        before = len(runtime.processes())
+        runtime.invoke(name, b"fork")
+        assert len(runtime.processes()) == before + 1
+
+        runtime.sagemaker.delete_endpoint(EndpointName=name)
+
+        wait_until(lambda: len(runtime.processes()) == before - 1)
+
+    def test_more_requests_than_may_wait_are_told_to_come_back(
+        self, runtime: Runtime, obedient: str
+    ) -> None:
+        def outcome(_: int) -> str:
+            try:
+                runtime.invoke(obedient, b"slow")
+            except ClientError as error:
+                code: str = error.response["Error"]["Code"]
+                return code
+            return "served"
+
+        with ThreadPoolExecutor(max_workers=30) as pool:
+            outcomes = set(pool.map(outcome, range(30)))
+
+        assert outcomes == {"served", "ServiceUnavailable"}
+
+    def test_a_container_killed_from_outside_comes_back(
+        self, runtime: Runtime, obedient: str
+    ) -> None:
+        worker = int(
+            next(
+                pid
+                for pid, command in runtime.processes().items()
+                if "handler_host" in command and serves(pid, obedient)
+            )
+        )
+        os.kill(worker, signal.SIGKILL)
+
+        wait_until(lambda: worker not in runtime.processes())
+        wait_until(lambda: recovers(runtime, obedient))
+
+
+def serves(pid: int, endpoint: str) -> bool:
+    """Whether a process writes the log of an endpoint."""
+    return f"/Endpoints/{endpoint}/" in str(Path(f"/proc/{pid}/fd/1").readlink())
+
+
+class TestArchivesThatWouldDoHarm:
+    """Model data is refused before anything of it is used."""
+
+    def packed(self, *members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+        file = io.BytesIO(archive({"code/inference.py": ECHO}))
+        with gzip.open(file) as tar:
+            plain = io.BytesIO(tar.read())
+        with tarfile.open(fileobj=plain, mode="a") as tar:
+            for member, data in members:
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+        return gzip.compress(plain.getvalue())
+
+    def member(self, name: str, **more: Any) -> tarfile.TarInfo:
+        member = tarfile.TarInfo(name)
+        for key, value in more.items():
+            setattr(member, key, value)
+        return member
+
+    def test_a_member_above_the_folder(self, runtime: Runtime) -> None:
+        data = self.packed((self.member("../escaped.txt"), b"x"))
+
+        assert "outside of the model's folder" in runtime.failure(runtime.container(data))
+        assert not list(runtime.state_dir.rglob("escaped.txt"))
+
+    def test_a_link_out_of_the_folder(self, runtime: Runtime) -> None:
+        link = self.member("code/secret", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+
+        reason = runtime.failure(runtime.container(self.packed((link, b""))))
+
+        assert "leads out of it, to '/etc/passwd'" in reason
+
+    def test_a_gzip_bomb(self, runtime: Runtime) -> None:
+        bomb = self.packed((self.member("zeros.bin"), bytes(40_000_000)))
+
+        assert "model_unpack_ratio" in runtime.failure(runtime.container(bomb))
+
+    def test_an_archive_that_unpacks_to_too_much(self, runtime: Runtime) -> None:
+        large = self.packed((self.member("noise.bin"), os.urandom(51_000_000)))
+
+        assert "model_unpacked_bytes" in runtime.failure(runtime.container(large))
+
+    def test_something_that_is_no_archive(self, runtime: Runtime) -> None:
+        assert "not a .tar.gz" in runtime.failure(runtime.container(b"not an archive"))
+
+    def test_an_archive_that_is_not_there(self, runtime: Runtime) -> None:
+        container = {**runtime.handler(ECHO), "ModelDataUrl": "s3://models/gone.tar.gz"}
+
+        reason = runtime.failure(container)
+
+        assert "Failed to download model data (bucket: models, key: gone.tar.gz)" in reason

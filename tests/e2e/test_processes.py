@@ -1,0 +1,222 @@
+"""How ``up`` begins and ends, and what happens when a part of it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .conftest import ECHO, REPOSITORY, Runtime, wait_until
+
+pytestmark = pytest.mark.e2e
+
+Start = Callable[..., Runtime]
+
+IGNORES_SIGTERM = ECHO.replace(
+    "return None",
+    "import signal; signal.signal(signal.SIGTERM, lambda *_: print('not now', flush=True))",
+)
+LEAVES_A_DAEMON = ECHO.replace(
+    "return None",
+    "import subprocess; subprocess.Popen(['sleep', '987'], start_new_session=True)",
+)
+
+
+def up(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """``up`` with arguments that it refuses."""
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "local_runtime", "up", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that still run."""
+
+    def runs(pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
+    return [pid for pid in pids if runs(pid)]
+
+
+def folders() -> set[str]:
+    """What a runtime may leave in the folder for temporary files."""
+    return {
+        entry.name
+        for entry in os.scandir("/tmp")  # noqa: S108 - only looked at
+        if entry.name.startswith(("slr-", "local-runtime-state-"))
+    }
+
+
+def answers(runtime: Runtime, name: str) -> bool:
+    try:
+        return bool(runtime.invoke(name, b"x")["Body"] == b"x")
+    except (ClientError, BotoCoreError):
+        return False
+
+
+class TestUpThatCannotBegin:
+    """One line that says why, and exit code 2."""
+
+    def refused(self, *arguments: str) -> str:
+        ended = up(*arguments)
+        assert ended.returncode == 2
+        assert ended.stdout == ""
+        assert len(ended.stderr.splitlines()) == 1
+        return ended.stderr
+
+    def test_a_port_in_use(self, runtime: Runtime) -> None:
+        text = self.refused("--port", str(runtime.port))
+
+        assert text == (
+            f"error: port {runtime.port} on 127.0.0.1: Address already in use; give another"
+            " --port\n"
+        )
+
+    def test_a_state_directory_in_use(self, runtime: Runtime) -> None:
+        text = self.refused("--port", "0", "--state-dir", str(runtime.state_dir))
+
+        assert "is in use by another local runtime" in text
+
+    def test_a_settings_file_with_an_unknown_key(self, tmp_path: Path) -> None:
+        (tmp_path / "settings.toml").write_text("[limits]\ntimeout = 3\n")
+
+        text = self.refused("--port", "0", "--settings", str(tmp_path / "settings.toml"))
+
+        assert "invocation_timeout_s" in text
+        assert "got 'timeout'" in text
+
+    def test_an_interpreter_that_is_none(self) -> None:
+        assert "got 'no-such-python'" in self.refused("--handler-python", "no-such-python")
+
+
+def test_the_ready_line_is_all_that_up_prints(start_runtime: Start) -> None:
+    runtime = start_runtime()
+    assert runtime.ready_line == f"ready http://127.0.0.1:{runtime.port}"
+    assert runtime.process.stdout is not None
+
+    runtime.process.send_signal(signal.SIGTERM)
+
+    assert runtime.process.stdout.read() == ""
+    assert runtime.process.wait(timeout=20) == 0
+
+
+def test_two_runtimes_serve_side_by_side(runtime: Runtime, start_runtime: Start) -> None:
+    other = start_runtime()
+    name = other.deploy(other.handler(ECHO))
+
+    assert other.invoke(name, b"x")["Body"] == b"x"
+    with pytest.raises(ClientError, match="not found"):
+        runtime.invoke("only-in-the-other-one", b"x")
+    assert runtime.sagemaker.list_endpoints(NameContains=name)["Endpoints"] != [name]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_ends_everything(start_runtime: Start, number: signal.Signals) -> None:
+    before = folders()
+    runtime = start_runtime()
+    runtime.deploy(runtime.handler(LEAVES_A_DAEMON), runtime.handler(ECHO))
+    processes = list(runtime.processes())
+    assert len(processes) >= 5  # two planes, two containers, one daemon
+
+    runtime.process.send_signal(number)
+
+    assert runtime.process.wait(timeout=20) == 0
+    assert alive(processes) == []
+    assert folders() <= before
+
+
+def test_a_second_signal_does_not_wait_for_a_container(start_runtime: Start) -> None:
+    runtime = start_runtime()
+    name = runtime.deploy(runtime.handler(IGNORES_SIGTERM))
+    processes = list(runtime.processes())
+    runtime.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "not now" in runtime.log(name))
+
+    runtime.process.send_signal(signal.SIGINT)
+
+    runtime.process.wait(timeout=2)
+    assert alive(processes) == []
+
+
+def test_a_killed_data_plane_comes_back_with_every_endpoint(start_runtime: Start) -> None:
+    runtime = start_runtime()
+    name = runtime.deploy(runtime.handler(LEAVES_A_DAEMON))
+    before = [*runtime.pids("gateway"), *runtime.pids("handler_host"), *runtime.pids("sleep 987")]
+    assert len(before) == 3
+
+    os.kill(before[0], signal.SIGKILL)
+
+    wait_until(lambda: answers(runtime, name))
+    assert alive(before) == []
+    assert len(runtime.pids("gateway")) == 1
+    assert len(runtime.pids("handler_host")) == 1
+    assert runtime.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
+    assert "the data plane was killed by signal 9" in runtime.stderr
+
+
+def test_a_data_plane_killed_during_an_update_finishes_it(start_runtime: Start) -> None:
+    runtime = start_runtime()
+    name = runtime.deploy(runtime.handler(ECHO))
+    loads_slowly = ECHO.replace("return None", "import time; time.sleep(0.7)")
+    config = runtime.config(runtime.handler(loads_slowly))
+    runtime.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config)
+
+    os.kill(runtime.pids("gateway")[0], signal.SIGKILL)
+
+    wait_until(lambda: answers(runtime, name))
+    assert runtime.settled(name)["EndpointStatus"] == "InService"
+    assert runtime.settled(name)["EndpointConfigName"] == config
+    assert answers(runtime, name)
+
+
+def test_a_killed_control_plane_ends_the_runtime(start_runtime: Start) -> None:
+    runtime = start_runtime()
+    runtime.deploy(runtime.handler(ECHO))
+    processes = list(runtime.processes())
+
+    os.kill(runtime.pids("control_plane")[0], signal.SIGKILL)
+
+    assert runtime.process.wait(timeout=20) == 1
+    assert "error: the control plane was killed by signal 9" in runtime.stderr
+    assert alive(processes) == []
+
+
+def test_nothing_outlives_a_killed_supervisor(start_runtime: Start) -> None:
+    before = folders()
+    runtime = start_runtime()
+    runtime.deploy(runtime.handler(LEAVES_A_DAEMON), {"Image": "tests/own-server"})
+    processes = list(runtime.processes())
+
+    runtime.process.kill()
+
+    wait_until(lambda: not alive(processes))
+    wait_until(lambda: folders() <= before)
+
+
+def test_an_idle_or_slow_client_does_not_keep_its_connection(start_runtime: Start) -> None:
+    runtime = start_runtime(settings="[limits]\nclient_head_timeout_s = 0.5\n")
+    with socket.create_connection(("127.0.0.1", runtime.port)) as slow:
+        slow.settimeout(10)
+        slow.sendall(b"POST /endpoints/x/invocations HTTP/1.1\r\nHost: ")
+
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+        assert slow.recv(1000) == b""
+
+
+def test_bytes_that_are_not_http_are_answered_with_400(runtime: Runtime) -> None:
+    with socket.create_connection(("127.0.0.1", runtime.port)) as client:
+        client.settimeout(10)
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
+
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
