@@ -6,14 +6,29 @@ against.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import types
+from pathlib import Path
 from typing import Any
+
+import moto
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
 
 MOTO_VERSION = "5.2.5"
 
 _S3_HOST = re.compile(
     r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)??(?:s3(?:[.-][a-z0-9-]+)*\.)?localhost(?P<port>:\d+)?"
 )
+
+
+def apply() -> None:
+    """Make every correction that holds for the whole process; doing so twice changes nothing."""
+    shield_cloudformation_package()
+    load_managed_policies()
+    ignore_bucket_policy_denials()
 
 
 def use_path_style(environ: dict[str, Any]) -> None:
@@ -31,3 +46,46 @@ def use_path_style(environ: dict[str, Any]) -> None:
             environ["PATH_INFO"] = f"/{match['bucket']}{environ['PATH_INFO']}"
             raw = f"/{match['bucket']}{raw}"
     environ["RAW_URI"] = raw
+
+
+def load_managed_policies() -> None:
+    """Know AWS's managed policies.
+
+    moto 5.2.5 leaves them out unless told otherwise, and then a role that attaches one cannot be
+    created: NoSuchEntity, "does not exist or is not attachable". ``cdk bootstrap`` attaches one.
+    """
+    os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
+
+
+def shield_cloudformation_package() -> None:
+    """Let moto's models import ``moto.cloudformation.exceptions`` alone.
+
+    moto 5.2.5: reading an attribute of any ``CloudFormationModel`` imports that module, and with
+    it the package, which imports the models of thirty services, which need packages that only
+    moto's extras bring (API Gateway: openapi-spec-validator). The package's own code is not used
+    here, so an empty package stands in for it; its modules are found as before.
+    """
+    name = "moto.cloudformation"
+    if name not in sys.modules:
+        package = types.ModuleType(name)
+        package.__path__ = [str(Path(moto.__file__).parent / "cloudformation")]
+        sys.modules[name] = package
+
+
+def ignore_bucket_policy_denials() -> None:
+    """Let a bucket policy allow, but not deny.
+
+    moto 5.2.5 evaluates a bucket policy without its conditions and principals, so the usual
+    refusal of requests without TLS refuses everybody: 403 without a body. The policy is kept and
+    described as it was put.
+    """
+    evaluate = FakeBucket.get_permission
+    if getattr(evaluate, "never_denies", False):
+        return
+
+    def permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
+        verdict = evaluate(bucket, action, resource)
+        return PermissionResult.NEUTRAL if verdict is PermissionResult.DENIED else verdict
+
+    permission.never_denies = True  # type: ignore[attr-defined]
+    FakeBucket.get_permission = permission  # type: ignore[method-assign, assignment]

@@ -18,9 +18,13 @@ import waitress
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from local_runtime.control_plane import corrections
+from local_runtime.control_plane import corrections, query_protocol
+from local_runtime.control_plane.cloudformation.api import CloudFormationApi
+from local_runtime.control_plane.corrections import MOTO_VERSION
 from local_runtime.control_plane.errors import ApiError, SerializationException
+from local_runtime.control_plane.local_client import LocalClients
 from local_runtime.control_plane.sagemaker import SageMakerApi
+from local_runtime.control_plane.service_model import service_model
 from local_runtime.control_plane.store import StaleReport, Store
 
 Environ = dict[str, Any]
@@ -38,7 +42,7 @@ THREADS = 24
 
 _STATUS_PATH = re.compile(rf"{INTERNAL_PREFIX}endpoints/(?P<name>[^/]+)/status")
 _SAGEMAKER_TARGET = "SageMaker."
-_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/(?P<region>[^/]+)/")
+_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 # The data plane reads S3 under this host name, which no public address has (they carry a port).
 # moto checks no signature but answers 403 to a request without one.
 _DATA_PLANE_HOST = "s3.localhost"
@@ -55,8 +59,10 @@ class ControlPlane:
     """The WSGI application, and the state behind it."""
 
     def __init__(self) -> None:
+        corrections.apply()
         self.store = Store(DEFAULT_ACCOUNT_ID)
         self.sagemaker = SageMakerApi(self.store)
+        self.cloudformation = CloudFormationApi(DEFAULT_ACCOUNT_ID, LocalClients(self), self.store)
         self._moto: Application = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -71,7 +77,40 @@ class ControlPlane:
                 answer = self._hosting(operation, body, _region(environ))
                 if answer is not None:
                     return _send(start_response, *answer)
+        if _service(environ) == "cloudformation":
+            body = environ["wsgi.input"].read(_content_length(environ))
+            return self._stacks(query_protocol.parse_form(body), _region(environ), start_response)
         return self._ask_moto(environ, start_response)
+
+    def _stacks(
+        self, form: dict[str, str], region: str, start_response: StartResponse
+    ) -> list[bytes]:
+        """Answer a CloudFormation request."""
+        request_id, name = str(uuid.uuid4()), form.get("Action", "")
+        model = service_model("cloudformation")
+        if name not in self.cloudformation.operations:
+            status = HTTPStatus.NOT_IMPLEMENTED
+            message = f"not implemented by the local runtime: CloudFormation {name}"
+            operation = model.operation_model("DescribeStacks")
+            document = query_protocol.error(operation, "NotImplemented", message, request_id)
+        else:
+            operation = model.operation_model(name)
+            try:
+                request = query_protocol.parse_request(operation, form)
+                answer = self.cloudformation.call(name, request, region)
+                status = HTTPStatus.OK
+                document = query_protocol.response(operation, answer, request_id)
+            except ApiError as refusal:
+                status = HTTPStatus(refusal.status)
+                code = refusal.code.replace("ValidationException", "ValidationError")
+                document = query_protocol.error(operation, code, str(refusal), request_id)
+        headers = [
+            ("Content-Type", query_protocol.CONTENT_TYPE),
+            ("Content-Length", str(len(document))),
+            ("x-amzn-RequestId", request_id),
+        ]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [document]
 
     def _internal(self, environ: Environ) -> tuple[HTTPStatus, Any]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -137,6 +176,11 @@ class ControlPlane:
             message = f"not implemented by the local runtime: {gap}"
             error = {"__type": "NotImplemented", "message": message}
             return _send(start_response, HTTPStatus.NOT_IMPLEMENTED, error)
+        except Exception as fault:
+            # moto's handlers let anything escape; the caller shall see what, not a closed line.
+            _log.exception("moto failed on %s %s", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            error = {"__type": "InternalFailure", "message": f"moto {MOTO_VERSION}: {fault!r}"}
+            return _send(start_response, HTTPStatus.INTERNAL_SERVER_ERROR, error)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -156,6 +200,11 @@ def _content_length(environ: Environ) -> int:
 def _region(environ: Environ) -> str:
     scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return DEFAULT_REGION if scope is None else scope["region"]
+
+
+def _service(environ: Environ) -> str | None:
+    scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return None if scope is None else scope["service"]
 
 
 def _send(start_response: StartResponse, status: HTTPStatus, document: Any) -> list[bytes]:

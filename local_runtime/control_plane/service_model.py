@@ -6,11 +6,11 @@ its client only checks a part of it: types, required members and minimum lengths
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-import regex
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 from botocore.session import Session
 
@@ -139,7 +139,7 @@ def _scalar_constraints(shape: Shape, value: Any) -> Iterator[str]:
     if isinstance(shape, StringShape):
         yield from _length_constraints(shape, len(value))
         pattern = shape.metadata.get("pattern")
-        if pattern is not None and regex.fullmatch(_python_pattern(pattern), value) is None:
+        if pattern is not None and _python_pattern(pattern).fullmatch(value) is None:
             yield f"Member must satisfy regular expression pattern: {pattern}"
         if shape.enum and value not in shape.enum:
             yield f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
@@ -204,7 +204,20 @@ def _wire_type(shape: Shape) -> str:
     return str(shape.type_name).capitalize()
 
 
+# Java's character classes, spelled inside a Python character class. ``\w`` stands for letters and
+# numbers; each pattern that says one of them says the other and the underscore too.
+_JAVA_CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\w",
+    r"\p{Z}": r"\x20\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    r"\p{Print}": r"\x20-\x7e",
+    r"\z": r"\Z",
+}
+
+
 @lru_cache(maxsize=256)
-def _python_pattern(pattern: str) -> regex.Pattern[str]:
-    r"""Compile a pattern of the service model; ``\p{Print}`` is Java's printable ASCII."""
-    return regex.compile(pattern.replace(r"\p{Print}", r"\x20-\x7e").replace(r"\z", r"\Z"))
+def _python_pattern(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of the service model, which are Java's."""
+    for java, python in _JAVA_CLASSES.items():
+        pattern = pattern.replace(java, python)
+    return re.compile(pattern)

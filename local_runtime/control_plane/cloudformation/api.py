@@ -1,0 +1,536 @@
+"""CloudFormation's API: requests are checked here, and carried out by the stack engine."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from botocore.exceptions import ClientError
+
+from local_runtime.control_plane.cloudformation import change_sets, intrinsics, views
+from local_runtime.control_plane.cloudformation.errors import (
+    AlreadyExistsException,
+    ChangeSetNotFoundException,
+    InsufficientCapabilitiesException,
+    InvalidChangeSetStatusException,
+    ValidationError,
+)
+from local_runtime.control_plane.cloudformation.stack_engine import StackEngine
+from local_runtime.control_plane.cloudformation.stack_values import StackValues
+from local_runtime.control_plane.cloudformation.stacks import (
+    ChangeSet,
+    Stack,
+    StackStore,
+    Submission,
+)
+from local_runtime.control_plane.cloudformation.template import Template, parameter_values
+from local_runtime.control_plane.local_client import LocalClients
+from local_runtime.control_plane.service_model import validate
+from local_runtime.control_plane.store import Store
+
+Json = dict[str, Any]
+
+_PAGE = 100
+_NAMED_IAM = {
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
+}
+_IAM = {*_NAMED_IAM, "AWS::IAM::Policy", "AWS::IAM::AccessKey", "AWS::IAM::UserToGroupAddition"}
+_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.(?:s3[.-]?[^/]*\.amazonaws\.com|(?:s3\.)?localhost)")
+
+
+class CloudFormationApi:
+    """The operations by name, each ``(request, region) -> response``."""
+
+    def __init__(self, account_id: str, clients: LocalClients, store: Store) -> None:
+        self.stacks = StackStore(account_id)
+        self._clients = clients
+        self._values = StackValues(self.stacks, clients, store)
+        self.engine = StackEngine(self._values)
+        self.operations: dict[str, Callable[[Json, str], Json]] = {
+            "CreateStack": self.create_stack,
+            "UpdateStack": self.update_stack,
+            "DeleteStack": self.delete_stack,
+            "CancelUpdateStack": self.cancel_update_stack,
+            "DescribeStacks": self.describe_stacks,
+            "ListStacks": self.list_stacks,
+            "DescribeStackEvents": self.describe_stack_events,
+            "DescribeStackResource": self.describe_stack_resource,
+            "DescribeStackResources": self.describe_stack_resources,
+            "ListStackResources": self.list_stack_resources,
+            "GetTemplate": self.get_template,
+            "GetTemplateSummary": self.get_template_summary,
+            "ValidateTemplate": self.validate_template,
+            "CreateChangeSet": self.create_change_set,
+            "DescribeChangeSet": self.describe_change_set,
+            "ExecuteChangeSet": self.execute_change_set,
+            "DeleteChangeSet": self.delete_change_set,
+            "ListChangeSets": self.list_change_sets,
+            "ListExports": self.list_exports,
+            "ListImports": self.list_imports,
+            "UpdateTerminationProtection": self.update_termination_protection,
+            "GetStackPolicy": self.get_stack_policy,
+            "SetStackPolicy": self.set_stack_policy,
+        }
+
+    def call(self, operation: str, request: Json, region: str) -> Json:
+        """Validate a request and run it.
+
+        Raises:
+            ApiError: it is refused.
+        """
+        validate("cloudformation", operation, request)
+        with self.stacks.changed:
+            return self.operations[operation](request, region)
+
+    # Operations on stacks.
+
+    def create_stack(self, request: Json, region: str) -> Json:
+        name = request["StackName"]
+        existing = self.stacks.find(name, region)
+        if existing is not None:
+            raise AlreadyExistsException(f"Stack [{name}] already exists")
+        submission = self._submission(request, region, None)
+        stack = self.stacks.new(name, region)
+        stack.termination_protection = request.get("EnableTerminationProtection", False)
+        stack.policy = request.get("StackPolicyBody")
+        self._start(stack, request)
+        if "OnFailure" in request:
+            stack.on_failure = request["OnFailure"]
+        self.engine.create(stack, submission)
+        return {"StackId": stack.stack_id}
+
+    def update_stack(self, request: Json, region: str) -> Json:
+        stack = self._updatable(request["StackName"], region)
+        submission = self._submission(request, region, stack)
+        found = change_sets.changes(self._values, stack, submission)
+        if change_sets.unchanged(stack, submission, found):
+            raise ValidationError("No updates are to be performed.")
+        self._start(stack, request)
+        self.engine.update(stack, submission)
+        return {"StackId": stack.stack_id}
+
+    def delete_stack(self, request: Json, region: str) -> Json:
+        stack = self.stacks.find(request["StackName"], region)
+        # AWS answers a deletion of nothing with success.
+        if stack is None or stack.deleted or stack.status == "DELETE_IN_PROGRESS":
+            return {}
+        if stack.termination_protection:
+            raise ValidationError(
+                f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+            )
+        if stack.status == "REVIEW_IN_PROGRESS":
+            stack.set_status("DELETE_COMPLETE")
+            return {}
+        if stack.in_progress and stack.status not in {"CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"}:
+            raise ValidationError(
+                f"Stack [{stack.name}] cannot be deleted while in status {stack.status}"
+            )
+        for output in stack.outputs:
+            users = [] if output.export is None else self.stacks.importers(output.export, stack)
+            if users:
+                reason = (
+                    f"Export {output.export} cannot be deleted as it is in use by"
+                    f" {' and '.join(user.name for user in users)}"
+                )
+                stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
+                stack.set_status("DELETE_FAILED", reason)
+                return {}
+        stack.client_request_token = request.get("ClientRequestToken")
+        self.engine.delete(stack, frozenset(request.get("RetainResources", [])))
+        return {}
+
+    def cancel_update_stack(self, request: Json, region: str) -> Json:
+        stack = self.stacks.get(request["StackName"], region)
+        if stack.status != "UPDATE_IN_PROGRESS":
+            raise ValidationError("CancelUpdateStack cannot be called from current stack status")
+        stack.cancel.set()
+        return {}
+
+    def describe_stacks(self, request: Json, region: str) -> Json:
+        name = request.get("StackName")
+        if name is not None:
+            return {"Stacks": [views.stack(self.stacks.get(name, region))]}
+        stacks = [stack for stack in self.stacks.in_region(region) if not stack.deleted]
+        return _page("Stacks", [views.stack(stack) for stack in stacks], request)
+
+    def list_stacks(self, request: Json, region: str) -> Json:
+        wanted = request.get("StackStatusFilter")
+        stacks = [
+            views.stack_summary(stack)
+            for stack in self.stacks.in_region(region)
+            if wanted is None or stack.status in wanted
+        ]
+        return _page("StackSummaries", stacks, request)
+
+    def describe_stack_events(self, request: Json, region: str) -> Json:
+        stack = self.stacks.get(request["StackName"], region)
+        events = [views.event(event, stack) for event in reversed(stack.events)]
+        return _page("StackEvents", events, request)
+
+    def describe_stack_resource(self, request: Json, region: str) -> Json:
+        stack = self.stacks.get(request["StackName"], region)
+        logical_id = request["LogicalResourceId"]
+        resource = stack.resources.get(logical_id)
+        if resource is None:
+            raise ValidationError(
+                f"Resource {logical_id} does not exist for stack {request['StackName']}"
+            )
+        detail = {
+            **views.resource(resource),
+            "StackName": stack.name,
+            "StackId": stack.stack_id,
+            "LastUpdatedTimestamp": resource.changed_at,
+        }
+        return {"StackResourceDetail": detail}
+
+    def describe_stack_resources(self, request: Json, region: str) -> Json:
+        physical_id = request.get("PhysicalResourceId")
+        if physical_id is not None:
+            stack = self._owner(physical_id, region)
+        elif "StackName" in request:
+            stack = self.stacks.get(request["StackName"], region)
+        else:
+            raise ValidationError("Either StackName or PhysicalResourceId must be specified")
+        logical_id = request.get("LogicalResourceId")
+        resources = [
+            {
+                **views.resource(resource),
+                "StackName": stack.name,
+                "StackId": stack.stack_id,
+                "Timestamp": resource.changed_at,
+            }
+            for resource in stack.resources.values()
+            if logical_id in {None, resource.logical_id}
+            and physical_id in {None, resource.physical_id}
+        ]
+        return {"StackResources": resources}
+
+    def list_stack_resources(self, request: Json, region: str) -> Json:
+        stack = self.stacks.get(request["StackName"], region)
+        resources = [
+            {**views.resource(resource), "LastUpdatedTimestamp": resource.changed_at}
+            for resource in stack.resources.values()
+        ]
+        return _page("StackResourceSummaries", resources, request)
+
+    def update_termination_protection(self, request: Json, region: str) -> Json:
+        stack = self.stacks.get(request["StackName"], region)
+        stack.termination_protection = request["EnableTerminationProtection"]
+        return {"StackId": stack.stack_id}
+
+    def get_stack_policy(self, request: Json, region: str) -> Json:
+        return {"StackPolicyBody": self.stacks.get(request["StackName"], region).policy}
+
+    def set_stack_policy(self, request: Json, region: str) -> Json:
+        stack = self.stacks.get(request["StackName"], region)
+        stack.policy = request.get("StackPolicyBody")
+        return {}
+
+    # Templates.
+
+    def get_template(self, request: Json, region: str) -> Json:
+        if "ChangeSetName" in request:
+            _, change_set = self._change_set(request, region)
+            submission: Submission | None = change_set.submission
+        else:
+            submission = self.stacks.get(request["StackName"], region).submission
+        text = "{}" if submission is None else submission.template.text
+        return {"TemplateBody": text, "StagesAvailable": ["Original", "Processed"]}
+
+    def get_template_summary(self, request: Json, region: str) -> Json:
+        template = self._template(request, region, self._named_stack(request, region))
+        return {
+            **_described(template),
+            "ResourceTypes": sorted({each["Type"] for each in template.resources.values()}),
+            "Version": template.document.get("AWSTemplateFormatVersion"),
+            "DeclaredTransforms": [],
+        }
+
+    def validate_template(self, request: Json, region: str) -> Json:
+        template = self._template(request, region, None)
+        intrinsics.check_references(template)
+        intrinsics.in_dependency_order(template)
+        described = _described(template)
+        for parameter in described["Parameters"]:
+            parameter.pop("ParameterType")
+            parameter.pop("ParameterConstraints")
+        return {**described, "DeclaredTransforms": []}
+
+    # Change sets.
+
+    def create_change_set(self, request: Json, region: str) -> Json:
+        name, kind = request["ChangeSetName"], request.get("ChangeSetType", "UPDATE")
+        stack = self.stacks.find(request["StackName"], region)
+        if kind == "IMPORT" or "ResourcesToImport" in request:
+            raise ValidationError("importing resources is not supported by the local runtime")
+        if kind == "UPDATE":
+            stack = self._updatable(request["StackName"], region)
+        elif stack is not None and stack.status != "REVIEW_IN_PROGRESS":
+            raise AlreadyExistsException(
+                f"Stack [{stack.name}] already exists and cannot be created again with the"
+                f" changeSet [{name}]."
+            )
+        if stack is not None and name in stack.change_sets:
+            raise AlreadyExistsException(
+                f"ChangeSet {name} cannot be created due to a mismatch with existing attribute Name"
+            )
+        submission = self._submission(request, region, stack)
+        if stack is None:
+            stack = self.stacks.new(request["StackName"], region)
+            stack.set_status("REVIEW_IN_PROGRESS", "User Initiated")
+        found = change_sets.changes(self._values, stack, submission)
+        arn = (
+            f"arn:aws:cloudformation:{region}:{self.stacks.account_id}"
+            f":changeSet/{name}/{uuid.uuid4()}"
+        )
+        change_set = ChangeSet(
+            arn=arn,
+            name=name,
+            kind=kind,
+            submission=submission,
+            changes=found,
+            description=request.get("Description"),
+            on_stack_failure=request.get("OnStackFailure"),
+        )
+        if change_sets.unchanged(stack, submission, found):
+            change_set.status, change_set.execution_status = "FAILED", "UNAVAILABLE"
+            change_set.status_reason = change_sets.NO_CHANGES
+        stack.change_sets[name] = change_set
+        return {"Id": arn, "StackId": stack.stack_id}
+
+    def describe_change_set(self, request: Json, region: str) -> Json:
+        stack, change_set = self._change_set(request, region)
+        return views.change_set(change_set, stack)
+
+    def list_change_sets(self, request: Json, region: str) -> Json:
+        stack = self.stacks.get(request["StackName"], region)
+        summaries = [
+            views.change_set_summary(change_set, stack) for change_set in stack.change_sets.values()
+        ]
+        return _page("Summaries", summaries, request)
+
+    def execute_change_set(self, request: Json, region: str) -> Json:
+        stack, change_set = self._change_set(request, region)
+        if change_set.execution_status != "AVAILABLE":
+            raise InvalidChangeSetStatusException(
+                f"ChangeSet [{change_set.arn}] cannot be executed in its current status of"
+                f" [{change_set.status}]"
+            )
+        self._start(stack, request)
+        if change_set.on_stack_failure is not None:
+            stack.on_failure = change_set.on_stack_failure
+        # CloudFormation keeps the executed change set and drops the others: they describe a stack
+        # that is no more.
+        stack.change_sets = {}
+        change_set.execution_status = "EXECUTE_COMPLETE"
+        if stack.status == "REVIEW_IN_PROGRESS":
+            self.engine.create(stack, change_set.submission)
+        else:
+            self._updatable(stack.stack_id, region)
+            self.engine.update(stack, change_set.submission)
+        return {}
+
+    def delete_change_set(self, request: Json, region: str) -> Json:
+        try:
+            stack, change_set = self._change_set(request, region)
+        except ChangeSetNotFoundException:
+            # AWS answers a deletion of nothing with success; so does the CLI expect.
+            return {}
+        del stack.change_sets[change_set.name]
+        return {}
+
+    # Exports.
+
+    def list_exports(self, request: Json, region: str) -> Json:
+        exports = [
+            {"ExportingStackId": stack.stack_id, "Name": output.export, "Value": output.value}
+            for stack, output in self.stacks.exports(region)
+        ]
+        return _page("Exports", exports, request)
+
+    def list_imports(self, request: Json, region: str) -> Json:
+        name = request["ExportName"]
+        for stack, output in self.stacks.exports(region):
+            if output.export == name:
+                users = [user.name for user in self.stacks.importers(name, stack)]
+                if users:
+                    return _page("Imports", users, request)
+        raise ValidationError(f"Export '{name}' is not imported by any stack.")
+
+    # What the operations share.
+
+    def _start(self, stack: Stack, request: Json) -> None:
+        stack.client_request_token = request.get("ClientRequestToken")
+        stack.on_failure = "DO_NOTHING" if request.get("DisableRollback", False) else "ROLLBACK"
+
+    def _updatable(self, name: str, region: str) -> Stack:
+        stack = self.stacks.find(name, region)
+        if stack is None or stack.deleted:
+            raise ValidationError(f"Stack [{name}] does not exist")
+        # A failed creation and a failed deletion cannot be updated; a failed update can.
+        if stack.in_progress or stack.status in {
+            "ROLLBACK_COMPLETE",
+            "ROLLBACK_FAILED",
+            "DELETE_FAILED",
+            "UPDATE_ROLLBACK_FAILED",
+            "REVIEW_IN_PROGRESS",
+        }:
+            raise ValidationError(
+                f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
+            )
+        return stack
+
+    def _submission(self, request: Json, region: str, stack: Stack | None) -> Submission:
+        before = None if stack is None else stack.submission
+        template = self._template(request, region, stack)
+        intrinsics.check_references(template)
+        intrinsics.in_dependency_order(template)
+        if stack is not None:
+            _refuse_type_changes(stack, template)
+        capabilities = tuple(request.get("Capabilities", []))
+        _require_capabilities(template, capabilities)
+        given = _given(request.get("Parameters", []), before)
+        tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+        if before is not None and "Tags" not in request:
+            tags = dict(before.tags)
+        return Submission(
+            template=template,
+            given=given,
+            parameters=parameter_values(
+                template, given, lambda name: self._values.read_parameter(region, name)
+            ),
+            tags=tags,
+            capabilities=capabilities,
+            notification_arns=tuple(request.get("NotificationARNs", [])),
+            role_arn=request.get("RoleARN"),
+        )
+
+    def _template(self, request: Json, region: str, stack: Stack | None) -> Template:
+        if "TemplateBody" in request:
+            return Template.parse(request["TemplateBody"])
+        if "TemplateURL" in request:
+            return Template.parse(self._download(request["TemplateURL"], region))
+        if stack is not None and stack.submission is not None:
+            return stack.submission.template
+        raise ValidationError("Either Template URL or Template Body must be specified.")
+
+    def _named_stack(self, request: Json, region: str) -> Stack | None:
+        name = request.get("StackName")
+        return None if name is None else self.stacks.get(name, region)
+
+    def _download(self, url: str, region: str) -> str:
+        bucket, key = bucket_and_key(url)
+        try:
+            body = self._clients.client("s3", region).get_object(Bucket=bucket, Key=key)["Body"]
+        except ClientError as refusal:
+            reason = refusal.response["Error"]["Message"]
+            raise ValidationError(f"S3 error: {reason} ({url})") from refusal
+        return str(body.read().decode())
+
+    def _change_set(self, request: Json, region: str) -> tuple[Stack, ChangeSet]:
+        name = request["ChangeSetName"]
+        for stack in self.stacks.in_region(region):
+            if request.get("StackName") in {None, stack.stack_id} or (
+                request.get("StackName") == stack.name and not stack.deleted
+            ):
+                for change_set in stack.change_sets.values():
+                    if name in {change_set.name, change_set.arn}:
+                        return stack, change_set
+        raise ChangeSetNotFoundException(f"ChangeSet [{name}] does not exist")
+
+    def _owner(self, physical_id: str, region: str) -> Stack:
+        for stack in self.stacks.in_region(region):
+            if any(resource.physical_id == physical_id for resource in stack.resources.values()):
+                return stack
+        raise ValidationError(f"Stack for {physical_id} does not exist")
+
+
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """Read the address of a template: AWS's two styles, and ours by name or number."""
+    parts = urlsplit(url)
+    host, path = parts.hostname or "", unquote(parts.path).lstrip("/")
+    virtual = _VIRTUAL_HOST.fullmatch(host)
+    if virtual is not None and not host.startswith(("s3.", "s3-")):
+        return virtual["bucket"], path
+    bucket, _, key = path.partition("/")
+    if not bucket or not key:
+        raise ValidationError(f"TemplateURL must reference a valid S3 object, got {url}")
+    return bucket, key
+
+
+def _given(parameters: list[Json], before: Submission | None) -> dict[str, str]:
+    given = {}
+    for parameter in parameters:
+        key = parameter["ParameterKey"]
+        if parameter.get("UsePreviousValue", False):
+            if before is None or key not in before.template.part("Parameters"):
+                raise ValidationError(
+                    f"Invalid input for parameter key {key}. Cannot specify usePreviousValue as"
+                    " true for a parameter key not in the previous template"
+                )
+            if key in before.given:
+                given[key] = before.given[key]
+        elif "ParameterValue" in parameter:
+            given[key] = parameter["ParameterValue"]
+    return given
+
+
+def _refuse_type_changes(stack: Stack, template: Template) -> None:
+    changed = [
+        logical_id
+        for logical_id, definition in template.resources.items()
+        if logical_id in stack.resources
+        and stack.resources[logical_id].live is not None
+        and stack.resources[logical_id].type_name != definition["Type"]
+    ]
+    if changed:
+        raise ValidationError(
+            "Update of resource type is not permitted. The new template modifies resource type of"
+            f" the following resources: [{', '.join(changed)}]"
+        )
+
+
+def _require_capabilities(template: Template, capabilities: tuple[str, ...]) -> None:
+    types = {definition["Type"] for definition in template.resources.values()}
+    if not types & _IAM or "CAPABILITY_NAMED_IAM" in capabilities:
+        return
+    named = any(
+        _NAMED_IAM.get(definition["Type"], "") in definition.get("Properties", {})
+        for definition in template.resources.values()
+    )
+    if named or "CAPABILITY_IAM" not in capabilities:
+        needed = "CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM"
+        raise InsufficientCapabilitiesException(f"Requires capabilities : [{needed}]")
+
+
+def _described(template: Template) -> Json:
+    parameters = []
+    for key, parameter in template.part("Parameters").items():
+        default = parameter.get("Default")
+        allowed = parameter.get("AllowedValues")
+        parameters.append(
+            {
+                "ParameterKey": key,
+                "DefaultValue": None if default is None else str(default),
+                "ParameterType": parameter.get("Type", "String"),
+                "NoEcho": str(parameter.get("NoEcho", False)).lower() == "true",
+                "Description": parameter.get("Description"),
+                "ParameterConstraints": None if allowed is None else {"AllowedValues": allowed},
+            }
+        )
+    return {"Parameters": parameters, "Description": template.description, "Capabilities": []}
+
+
+def _page(member: str, values: list[Any], request: Mapping[str, Any]) -> Json:
+    start = int(request.get("NextToken", "0"))
+    page: Json = {member: values[start : start + _PAGE]}
+    if start + _PAGE < len(values):
+        page["NextToken"] = str(start + _PAGE)
+    return page

@@ -1,0 +1,150 @@
+"""CloudWatch alarms and dashboards, and log groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.cloudwatch.models import cloudwatch_backends
+
+from local_runtime.control_plane.cloudformation.resource_types.base import (
+    Context,
+    Live,
+    Properties,
+    ResourceType,
+    gone,
+    without,
+)
+
+_CLOUDWATCH = "cloudwatch"
+_LOGS = "logs"
+# CloudWatch API reference: AlarmName.
+_ALARM_NAME_LENGTH = 255
+
+
+class Alarm(ResourceType):
+    """``AWS::CloudWatch::Alarm``, on a metric or on metric math."""
+
+    name_property = "AlarmName"
+    create_only: frozenset[str] | None = frozenset({"AlarmName"})
+
+    def create(self, context: Context, properties: Properties) -> Live:
+        name = str(properties.get("AlarmName", context.name(longest=_ALARM_NAME_LENGTH)))
+        self._put(context, name, properties)
+        arn = context.arn(_CLOUDWATCH, f"alarm:{name}")
+        return Live(physical_id=name, attributes={"Arn": arn})
+
+    def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
+        del old
+        self._put(context, live.physical_id, new)
+        return live
+
+    def delete(self, context: Context, live: Live, properties: Properties) -> None:
+        del properties
+        context.call(_CLOUDWATCH, "DeleteAlarms", {"AlarmNames": [live.physical_id]})
+
+    @staticmethod
+    def _put(context: Context, name: str, properties: Properties) -> None:
+        request = {**properties, "AlarmName": name, "Tags": context.tags(properties)}
+        context.call(_CLOUDWATCH, "PutMetricAlarm", request)
+
+
+class CompositeAlarm(Alarm):
+    """``AWS::CloudWatch::CompositeAlarm``.
+
+    moto keeps and describes composite alarms but has no operation that puts one.
+    """
+
+    @staticmethod
+    def _put(context: Context, name: str, properties: Properties) -> None:
+        backend: Any = cloudwatch_backends[context.account_id][context.region]
+        backend.put_metric_alarm(
+            name=name,
+            rule=properties["AlarmRule"],
+            description=properties.get("AlarmDescription"),
+            actions_enabled=properties.get("ActionsEnabled", True),
+            alarm_actions=properties.get("AlarmActions", []),
+            ok_actions=properties.get("OKActions", []),
+            insufficient_data_actions=properties.get("InsufficientDataActions", []),
+            tags=context.tags(properties),
+            comparison_operator=None,
+            evaluation_periods=None,
+            period=None,
+            threshold=None,
+            statistic=None,
+            extended_statistic=None,
+            dimensions=[],
+            namespace=None,
+            metric_name=None,
+            unit=None,
+        )
+
+
+class Dashboard(ResourceType):
+    """``AWS::CloudWatch::Dashboard``."""
+
+    name_property = "DashboardName"
+    create_only: frozenset[str] | None = frozenset({"DashboardName"})
+
+    def create(self, context: Context, properties: Properties) -> Live:
+        name = str(properties.get("DashboardName", context.name(longest=_ALARM_NAME_LENGTH)))
+        self._put(context, name, properties)
+        return Live(physical_id=name)
+
+    def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
+        del old
+        self._put(context, live.physical_id, new)
+        return live
+
+    def delete(self, context: Context, live: Live, properties: Properties) -> None:
+        del properties
+        request = {"DashboardNames": [live.physical_id]}
+        gone(context, _CLOUDWATCH, "DeleteDashboards", request, "ResourceNotFound")
+
+    @staticmethod
+    def _put(context: Context, name: str, properties: Properties) -> None:
+        request = {"DashboardName": name, "DashboardBody": properties["DashboardBody"]}
+        context.call(_CLOUDWATCH, "PutDashboard", request)
+
+
+class LogGroup(ResourceType):
+    """``AWS::Logs::LogGroup``."""
+
+    name_property = "LogGroupName"
+    create_only: frozenset[str] | None = frozenset({"LogGroupName"})
+
+    def create(self, context: Context, properties: Properties) -> Live:
+        name = str(properties.get("LogGroupName", context.name()))
+        request: Properties = {"logGroupName": name}
+        if "KmsKeyId" in properties:
+            request["kmsKeyId"] = properties["KmsKeyId"]
+        if context.tags(properties):
+            request["tags"] = {tag["Key"]: tag["Value"] for tag in context.tags(properties)}
+        context.call(_LOGS, "CreateLogGroup", request)
+        self._retain(context, name, properties)
+        others = sorted(without(properties, "LogGroupName", "KmsKeyId", "RetentionInDays", "Tags"))
+        notes = f"warning: {', '.join(others)} recorded only" if others else None
+        arn = context.arn(_LOGS, f"log-group:{name}:*")
+        return Live(physical_id=name, attributes={"Arn": arn}, notes=notes)
+
+    def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
+        name = live.physical_id
+        if old.get("KmsKeyId") != new.get("KmsKeyId"):
+            operation = "AssociateKmsKey" if "KmsKeyId" in new else "DisassociateKmsKey"
+            key = {"kmsKeyId": new["KmsKeyId"]} if "KmsKeyId" in new else {}
+            context.call(_LOGS, operation, {"logGroupName": name, **key})
+        self._retain(context, name, new)
+        return live
+
+    def delete(self, context: Context, live: Live, properties: Properties) -> None:
+        del properties
+        request = {"logGroupName": live.physical_id}
+        gone(context, _LOGS, "DeleteLogGroup", request, "ResourceNotFoundException")
+
+    @staticmethod
+    def _retain(context: Context, name: str, properties: Properties) -> None:
+        days = properties.get("RetentionInDays")
+        if days is None:
+            context.call(_LOGS, "DeleteRetentionPolicy", {"logGroupName": name})
+        else:
+            request = {"logGroupName": name, "retentionInDays": days}
+            context.call(_LOGS, "PutRetentionPolicy", request)

@@ -1,0 +1,432 @@
+"""Brings a stack from what it is to what it was asked to be, or back.
+
+One operation runs at a time per stack, in a thread of its own. Resources are worked on in the
+order of their dependencies; one that takes time to become ready (an endpoint) is only waited for
+when another needs it, so that independent ones start together.
+
+Invariant: a step is on the trail before it changes anything, so that an operation that fails at
+any point can be undone from the trail alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from local_runtime.control_plane.cloudformation import intrinsics, resource_types
+from local_runtime.control_plane.cloudformation.errors import ResourceFailed, ValidationError
+from local_runtime.control_plane.cloudformation.intrinsics import Resolver
+from local_runtime.control_plane.cloudformation.resource_types.base import Properties
+from local_runtime.control_plane.cloudformation.stack_values import ExistingResources, StackValues
+from local_runtime.control_plane.cloudformation.stacks import (
+    Resource,
+    Stack,
+    Submission,
+    deletion_order,
+    now,
+)
+
+# CloudFormation's words.
+_NAMED_REPLACEMENT = (
+    "CloudFormation cannot update a stack when a custom-named resource requires replacing."
+    " Rename {name} and update the stack again."
+)
+_REPLACING = (
+    "Requested update requires the creation of a new physical resource; hence creating one."
+)
+_CANCELLED = "Resource creation cancelled"
+
+
+class _Stopped(Exception):  # noqa: N818 - says what happened to the operation
+    """The reason why an operation cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A resource taking the place of another, of nothing, or of itself.
+
+    ``updated``: both are the same physical resource, changed in place.
+    """
+
+    old: Resource | None
+    new: Resource
+    updated: bool = False
+
+    @property
+    def made(self) -> bool:
+        """Whether the step made a physical resource."""
+        return not self.updated and (self.old is None or self.old.live is not self.new.live)
+
+
+@dataclass(slots=True)
+class _Trail:
+    """How far an operation has come."""
+
+    tags: Mapping[str, str]
+    steps: list[_Step] = field(default_factory=list)
+    done: dict[str, Resource] = field(default_factory=dict)
+    unsettled: dict[str, Resource] = field(default_factory=dict)
+
+
+class StackEngine:
+    """Runs the operations of all stacks."""
+
+    def __init__(self, values: StackValues) -> None:
+        self.values = values
+        self._stacks = values.stacks
+        self._threads: dict[str, threading.Thread] = {}
+
+    # Starting operations. The caller holds ``StackStore.changed`` and has checked the state.
+
+    def create(self, stack: Stack, submission: Submission) -> None:
+        """Start creating a stack."""
+        stack.cancel.clear()
+        stack.created_at = now()
+        stack.set_status("CREATE_IN_PROGRESS", "User Initiated")
+        self._start(stack, lambda: self._create(stack, submission), "ROLLBACK_FAILED")
+
+    def update(self, stack: Stack, submission: Submission) -> None:
+        """Start updating a stack."""
+        stack.cancel.clear()
+        stack.updated_at = now()
+        stack.set_status("UPDATE_IN_PROGRESS", "User Initiated")
+        self._start(stack, lambda: self._update(stack, submission), "UPDATE_ROLLBACK_FAILED")
+
+    def delete(self, stack: Stack, retain: frozenset[str] = frozenset()) -> None:
+        """Start deleting a stack; a creation that is still running ends first."""
+        running = self._threads.get(stack.stack_id)
+        stack.cancel.set()
+        stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
+
+        def work() -> None:
+            if running is not None:
+                running.join()
+            stack.cancel.clear()
+            self._delete(stack, retain)
+
+        self._start(stack, work, "DELETE_FAILED")
+
+    def wait(self, stack: Stack) -> None:
+        """Block until the stack's newest operation has ended."""
+        thread = self._threads.get(stack.stack_id)
+        if thread is not None:
+            thread.join()
+
+    def _start(self, stack: Stack, work: Callable[[], None], broken: str) -> None:
+        def run() -> None:
+            try:
+                work()
+            finally:
+                with self._stacks.changed:
+                    if self._threads.get(stack.stack_id) is threading.current_thread():
+                        del self._threads[stack.stack_id]
+                        # Only a fault of ours gets here in progress. Nobody may wait for ever.
+                        if stack.in_progress:
+                            stack.set_status(broken, "Internal failure, see the runtime's log")
+
+        thread = threading.Thread(target=run, name=f"stack {stack.name}", daemon=True)
+        self._threads[stack.stack_id] = thread
+        thread.start()
+
+    # The operations.
+
+    def _create(self, stack: Stack, submission: Submission) -> None:
+        failure = self._apply(stack, submission, _Trail(submission.tags))
+        if failure is None:
+            self._status(stack, "CREATE_COMPLETE")
+        elif stack.status == "DELETE_IN_PROGRESS":
+            return
+        elif stack.on_failure == "DO_NOTHING":
+            self._status(stack, "CREATE_FAILED", failure)
+        elif stack.on_failure == "DELETE":
+            self._status(stack, "DELETE_IN_PROGRESS", failure)
+            self._end_deletion(stack, self._remove_all(stack, stack.resources, creating=True))
+        else:
+            self._status(stack, "ROLLBACK_IN_PROGRESS", f"{failure} Rollback requested by user.")
+            failed = self._remove_all(stack, stack.resources, creating=True)
+            status = "ROLLBACK_FAILED" if failed else "ROLLBACK_COMPLETE"
+            self._status(stack, status, _not_deleted(failed))
+
+    def _update(self, stack: Stack, submission: Submission) -> None:
+        before = dict(stack.resources)
+        trail = _Trail(submission.tags)
+        failure = self._apply(stack, submission, trail)
+        if failure is None:
+            self._status(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+            self._clean_up(stack, trail, before)
+            self._status(stack, "UPDATE_COMPLETE")
+        elif stack.on_failure == "DO_NOTHING":
+            self._status(stack, "UPDATE_FAILED", failure)
+        else:
+            self._status(stack, "UPDATE_ROLLBACK_IN_PROGRESS", failure)
+            self._roll_back(stack, trail)
+
+    def _delete(self, stack: Stack, retain: frozenset[str]) -> None:
+        self._end_deletion(stack, self._remove_all(stack, stack.resources, retain=retain))
+
+    def _end_deletion(self, stack: Stack, failed: list[str]) -> None:
+        if failed:
+            self._status(stack, "DELETE_FAILED", _not_deleted(failed))
+            return
+        with self._stacks.changed:
+            stack.outputs, stack.imported = [], frozenset()
+        self._status(stack, "DELETE_COMPLETE")
+
+    # Going forward.
+
+    def _apply(self, stack: Stack, submission: Submission, trail: _Trail) -> str | None:
+        """Do what the submission asks for; the reason, if it cannot be done."""
+        existing = ExistingResources(self.values, stack, trail.done.get)
+        resolver = self.values.resolver(stack, submission, existing)
+        template = submission.template
+        try:
+            for logical_id in intrinsics.in_dependency_order(template):
+                _stop_if_cancelled(stack)
+                if resolver.includes(template.resources[logical_id]):
+                    for needed in intrinsics.dependencies(template, logical_id):
+                        self._settle(stack, trail, needed)
+                    self._bring_up(stack, resolver, logical_id, submission, trail)
+            for logical_id in list(trail.unsettled):
+                self._settle(stack, trail, logical_id)
+            outputs = self.values.outputs(submission, resolver)
+            imported = self.values.imports(submission, resolver)
+            with self._stacks.changed:
+                self.values.check_exports(stack, outputs)
+                stack.outputs, stack.imported = outputs, imported
+                stack.submission = submission
+        except _Stopped as stopped:
+            self._abandon(stack, trail)
+            return str(stopped)
+        except (ResourceFailed, ValidationError) as fault:
+            self._abandon(stack, trail)
+            return str(fault)
+        return None
+
+    def _bring_up(
+        self,
+        stack: Stack,
+        resolver: Resolver,
+        logical_id: str,
+        submission: Submission,
+        trail: _Trail,
+    ) -> None:
+        """Create, replace, update or keep one resource."""
+        definition = submission.template.resources[logical_id]
+        old = stack.resources.get(logical_id)
+        if old is not None and old.live is None:
+            old = None
+        new = Resource(logical_id=logical_id, type_name=definition["Type"], definition=definition)
+        try:
+            new.properties = resolver.resolve(definition.get("Properties", {}))
+        except (ResourceFailed, ValidationError) as fault:
+            self._fail(stack, new, "create" if old is None else "update", fault)
+        if old is None:
+            self._make(stack, None, new, trail)
+            return
+        kind = resource_types.resource_type(new.type_name)
+        changed = changed_properties(old.properties, new.properties)
+        replacing = kind.replacing(changed)
+        if replacing:
+            self._note(stack, old, "UPDATE_IN_PROGRESS", _REPLACING)
+            name = new.properties.get(kind.name_property or "")
+            if name is not None and name == old.properties.get(kind.name_property or ""):
+                refusal = ResourceFailed(_NAMED_REPLACEMENT.format(name=name))
+                self._fail(stack, old, "update", refusal)
+            self._make(stack, old, new, trail)
+        elif changed or self._retagged(stack, trail):
+            self._change(stack, old, new, trail)
+        else:
+            new.live, new.status, new.reason = old.live, old.status, old.reason
+            new.changed_at = old.changed_at
+            self._take_place(stack, _Step(old, new), trail)
+
+    def _make(self, stack: Stack, old: Resource | None, new: Resource, trail: _Trail) -> None:
+        kind = resource_types.resource_type(new.type_name)
+        self._take_place(stack, _Step(old, new), trail)
+        self._note(stack, new, "CREATE_IN_PROGRESS")
+        try:
+            new.live = kind.create(self.values.context(stack, new, trail.tags), new.properties)
+        except ResourceFailed as fault:
+            self._fail(stack, new, "create", fault)
+        trail.unsettled[new.logical_id] = new
+        self._note(stack, new, "CREATE_IN_PROGRESS", "Resource creation Initiated")
+        if not kind.settles:
+            self._settle(stack, trail, new.logical_id)
+
+    def _change(self, stack: Stack, old: Resource, new: Resource, trail: _Trail) -> None:
+        new.live = old.live
+        self._take_place(stack, _Step(old, new, updated=True), trail)
+        self._note(stack, new, "UPDATE_IN_PROGRESS")
+        try:
+            self._update_in_place(stack, old, new, trail.tags)
+        except ResourceFailed as fault:
+            self._fail(stack, new, "update", fault)
+        trail.unsettled[new.logical_id] = new
+        if not resource_types.resource_type(new.type_name).settles:
+            self._settle(stack, trail, new.logical_id)
+
+    def _update_in_place(
+        self, stack: Stack, old: Resource, new: Resource, tags: Mapping[str, str]
+    ) -> None:
+        if old.live is None:
+            raise ResourceFailed(f"{old.logical_id} does not exist")
+        kind = resource_types.resource_type(new.type_name)
+        context = self.values.context(stack, new, tags)
+        new.live = kind.update(context, old.live, old.properties, new.properties)
+
+    def _take_place(self, stack: Stack, step: _Step, trail: _Trail) -> None:
+        trail.steps.append(step)
+        trail.done[step.new.logical_id] = step.new
+        with self._stacks.changed:
+            stack.resources[step.new.logical_id] = step.new
+
+    def _settle(self, stack: Stack, trail: _Trail, logical_id: str) -> None:
+        """Wait until a resource is ready, if it was only begun."""
+        resource = trail.unsettled.pop(logical_id, None)
+        if resource is None or resource.live is None:
+            return
+        verb = resource.status.split("_", 1)[0]
+        try:
+            self._settle_one(stack, resource)
+        except ResourceFailed as fault:
+            self._fail(stack, resource, verb.lower(), fault)
+        self._note(stack, resource, f"{verb}_COMPLETE", resource.live.notes)
+
+    def _settle_one(self, stack: Stack, resource: Resource) -> None:
+        if resource.live is not None:
+            kind = resource_types.resource_type(resource.type_name)
+            context = self.values.context(stack, resource)
+            kind.settle(context, resource.live, resource.properties)
+
+    def _abandon(self, stack: Stack, trail: _Trail) -> None:
+        """Say of resources that are still starting that nobody waits for them any more."""
+        for resource in trail.unsettled.values():
+            verb = resource.status.split("_", 1)[0]
+            self._note(stack, resource, f"{verb}_FAILED", _CANCELLED)
+
+    def _retagged(self, stack: Stack, trail: _Trail) -> bool:
+        return stack.submission is not None and stack.submission.tags != trail.tags
+
+    # Going back, and removing.
+
+    def _roll_back(self, stack: Stack, trail: _Trail) -> None:
+        """Undo an update: in-place changes newest first, then remove what was made."""
+        stack.cancel.clear()
+        for step in reversed(trail.steps):
+            if step.updated and step.old is not None:
+                self._note(stack, step.old, "UPDATE_IN_PROGRESS")
+                try:
+                    tags = {} if stack.submission is None else stack.submission.tags
+                    self._update_in_place(stack, step.new, step.old, tags)
+                    self._settle_one(stack, step.old)
+                except ResourceFailed as fault:
+                    self._note(stack, step.old, "UPDATE_FAILED", str(fault))
+                    reason = f"The following resource(s) failed to update: [{step.old.logical_id}]."
+                    self._status(stack, "UPDATE_ROLLBACK_FAILED", reason)
+                    return
+                self._note(stack, step.old, "UPDATE_COMPLETE")
+            with self._stacks.changed:
+                if step.old is None:
+                    del stack.resources[step.new.logical_id]
+                else:
+                    stack.resources[step.new.logical_id] = step.old
+        self._status(stack, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
+        made = {step.new.logical_id: step.new for step in trail.steps if step.made}
+        for resource in deletion_order(made):
+            self._remove(stack, resource, policy=None)
+        self._status(stack, "UPDATE_ROLLBACK_COMPLETE")
+
+    def _clean_up(self, stack: Stack, trail: _Trail, before: Mapping[str, Resource]) -> None:
+        """Remove what the update replaced or left out; a failure here does not undo the update."""
+        obsolete = {step.new.logical_id: step.old for step in trail.steps if step.made and step.old}
+        left_out = {name: old for name, old in before.items() if name not in trail.done}
+        for resource in deletion_order({**obsolete, **left_out}):
+            if resource.logical_id in left_out:
+                self._remove(stack, resource, policy="DeletionPolicy")
+                with self._stacks.changed:
+                    del stack.resources[resource.logical_id]
+            else:
+                self._remove(stack, resource, policy="UpdateReplacePolicy")
+
+    def _remove_all(
+        self,
+        stack: Stack,
+        resources: Mapping[str, Resource],
+        *,
+        creating: bool = False,
+        retain: frozenset[str] = frozenset(),
+    ) -> list[str]:
+        """Remove resources, dependents first; the names of those that are still there.
+
+        What a resource that could not be removed refers to stays with it.
+        """
+        remaining: list[str] = []
+        needed: set[str] = set()
+        for resource in deletion_order(resources):
+            if resource.live is None:
+                continue
+            if resource.logical_id in retain:
+                self._note(stack, resource, "DELETE_SKIPPED")
+            elif resource.logical_id in needed or not self._remove(
+                stack, resource, policy="DeletionPolicy", creating=creating
+            ):
+                remaining.append(resource.logical_id)
+                needed.update(intrinsics.references(resource.definition.get("Properties", {})))
+        return remaining
+
+    def _remove(
+        self, stack: Stack, resource: Resource, *, policy: str | None, creating: bool = False
+    ) -> bool:
+        """Remove a resource unless its policy keeps it; False when it could not be."""
+        if resource.live is None:
+            return True
+        if policy is not None and resource.retained_by(policy, creating=creating):
+            self._note(stack, resource, "DELETE_SKIPPED")
+            return True
+        kind = resource_types.resource_type(resource.type_name)
+        self._note(stack, resource, "DELETE_IN_PROGRESS")
+        try:
+            kind.delete(self.values.context(stack, resource), resource.live, resource.properties)
+        except ResourceFailed as fault:
+            self._note(stack, resource, "DELETE_FAILED", str(fault))
+            return False
+        self._note(stack, resource, "DELETE_COMPLETE")
+        with self._stacks.changed:
+            resource.last_physical_id, resource.live = resource.physical_id, None
+        return True
+
+    # Telling.
+
+    def _status(self, stack: Stack, status: str, reason: str | None = None) -> None:
+        with self._stacks.changed:
+            stack.set_status(status, reason)
+            self._stacks.changed.notify_all()
+
+    def _note(
+        self, stack: Stack, resource: Resource, status: str, reason: str | None = None
+    ) -> None:
+        with self._stacks.changed:
+            stack.note(resource, status, reason)
+
+    def _fail(self, stack: Stack, resource: Resource, verb: str, fault: Exception) -> None:
+        self._note(stack, resource, f"{verb.upper()}_FAILED", str(fault))
+        raise _Stopped(
+            f"The following resource(s) failed to {verb}: [{resource.logical_id}]."
+        ) from fault
+
+
+def changed_properties(old: Properties, new: Properties) -> set[str]:
+    """The names of the top-level properties that differ."""
+    return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+
+
+def _stop_if_cancelled(stack: Stack) -> None:
+    if stack.cancel.is_set():
+        raise _Stopped("Stack operation cancelled.")
+
+
+def _not_deleted(names: list[str]) -> str | None:
+    if not names:
+        return None
+    return f"The following resource(s) failed to delete: [{', '.join(names)}]."
