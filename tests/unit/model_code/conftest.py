@@ -76,6 +76,11 @@ class Pipeline:
 
 
 @pytest.fixture(scope="session")
+def answer_type() -> type[Answer]:
+    return Answer
+
+
+@pytest.fixture(scope="session")
 def assemble(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Handler], Path]:
     """Lay a handler's parts out as its archive does; returns the model directory."""
 
