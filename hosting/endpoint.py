@@ -4,7 +4,7 @@ The field names follow the SageMaker API. ``EndpointSpec.from_api`` reads the re
 CreateEndpointConfig and CreateModel; ``hosting.template`` reads a synthesized template. Both
 end in the same objects, so every tool sees the same endpoint.
 
-Read from a template, a field holds a ``hosting.intrinsics.Unresolved`` where the template alone
+Read from a template, a field holds a ``hosting.expression.Unresolved`` where the template alone
 does not say the value (a generated name, a region that is chosen at deployment).
 """
 

@@ -87,7 +87,7 @@ def entries(
             on_pytorch = [key for key in entry if key.startswith("pytorch")]
             base = max(on_pytorch, key=numbers)
             entry = {**entry[base], "base": base}  # noqa: PLW2901  # of one base framework
-        # An image without processors in its tag runs on both, except SparkML, which has no GPU code.
+        # An image without processors in its tag runs on both, except SparkML: no GPU code.
         either = ["cpu"] if name == "sparkml" else ["cpu", "gpu"]
         for processor in inference.get("processors") or entry.get("processors") or either:
             yield version, processor, entry

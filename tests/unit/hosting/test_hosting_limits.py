@@ -73,6 +73,7 @@ MAXIMA = [
     ("sagemaker-runtime", "InvokeEndpointInput.Accept", limits.HEADER_MAX_LENGTH),
     ("sagemaker-runtime", "InvokeEndpointInput.SessionId", limits.SESSION_ID_MAX_LENGTH),
     ("sagemaker-runtime", "ModelError.Message", limits.ERROR_MESSAGE_MAX_LENGTH),
+    ("sagemaker", "DescribeEndpointOutput.FailureReason", limits.FAILURE_REASON_MAX_LENGTH),
 ]
 
 RANGES = [

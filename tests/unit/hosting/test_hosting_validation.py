@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hosting import limits, validation
+from hosting.instances import instance_types
 from hosting.limits import Bounds
 
 
@@ -27,6 +28,18 @@ def test_complaints_of_several_checks_leave_as_one_error() -> None:
 
 def test_nothing_is_raised_when_nothing_is_wrong() -> None:
     validation.require(validation.pipeline_length(2), [], validation.name("endpoint_name", "a"))
+
+
+@pytest.mark.parametrize("value", instance_types())
+def test_every_known_instance_type_has_the_form_of_one(value: str) -> None:
+    assert validation.instance_type("instance_type", value) == []
+
+
+@pytest.mark.parametrize("value", ["", "m5.large", "ml.m5", "ml.m5.large ", "ml.M5.large"])
+def test_what_has_another_form_is_no_instance_type(value: str) -> None:
+    assert validation.instance_type("instance_type", value) == [
+        f"instance_type must be an endpoint instance type such as ml.m5.large, got {value!r}"
+    ]
 
 
 @pytest.mark.parametrize("count", [2, 15])
