@@ -228,7 +228,6 @@ class StackEngine:
         changed = changed_properties(old.properties, new.properties)
         replacing = kind.replacing(changed)
         if replacing:
-            self._note(stack, old, "UPDATE_IN_PROGRESS", _REPLACING)
             name = new.properties.get(kind.name_property or "")
             if name is not None and name == old.properties.get(kind.name_property or ""):
                 refusal = ResourceFailed(_NAMED_REPLACEMENT.format(name=name))
@@ -242,15 +241,20 @@ class StackEngine:
             self._take_place(stack, _Step(old, new), trail)
 
     def _make(self, stack: Stack, old: Resource | None, new: Resource, trail: _Trail) -> None:
+        """Create a physical resource, for a new logical one or in the place of another."""
         kind = resource_types.resource_type(new.type_name)
+        verb = "CREATE" if old is None else "UPDATE"
+        if old is not None:
+            self._note(stack, old, f"{verb}_IN_PROGRESS", _REPLACING)
         self._take_place(stack, _Step(old, new), trail)
-        self._note(stack, new, "CREATE_IN_PROGRESS")
+        if old is None:
+            self._note(stack, new, f"{verb}_IN_PROGRESS")
         try:
             new.live = kind.create(self.values.context(stack, new, trail.tags), new.properties)
         except ResourceFailed as fault:
-            self._fail(stack, new, "create", fault)
+            self._fail(stack, new, verb.lower(), fault)
         trail.unsettled[new.logical_id] = new
-        self._note(stack, new, "CREATE_IN_PROGRESS", "Resource creation Initiated")
+        self._note(stack, new, f"{verb}_IN_PROGRESS", "Resource creation Initiated")
         if not kind.settles:
             self._settle(stack, trail, new.logical_id)
 

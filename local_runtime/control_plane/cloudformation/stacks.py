@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from local_runtime.control_plane.cloudformation import intrinsics
@@ -171,10 +171,14 @@ class Stack:
     def _record(
         self, logical_id: str, physical_id: str, type_name: str, status: str, reason: str | None
     ) -> None:
+        at = now()
+        # Clients put events in order by their time, which the API shows in milliseconds.
+        if self.events and at <= self.events[-1].at:
+            at = self.events[-1].at + timedelta(milliseconds=1)
         self.events.append(
             Event(
                 event_id=f"{logical_id}-{status}-{uuid.uuid4()}",
-                at=now(),
+                at=at,
                 logical_id=logical_id,
                 physical_id=physical_id,
                 type_name=type_name,
