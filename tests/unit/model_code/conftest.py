@@ -6,7 +6,7 @@ import importlib
 import shutil
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,26 @@ class Container:
             answer = flask.Response(response=answer[0], mimetype=answer[1])
         assert isinstance(answer, flask.Response), f"a bare {type(answer).__name__} is text/html"
         return Answer(answer.status_code, answer.headers["Content-Type"], answer.get_data())
+
+
+class TextContainer:
+    """The server of AWS's Hugging Face image: exceptions are its refusals, a str its answer.
+
+    Source: https://github.com/aws/sagemaker-huggingface-inference-toolkit (handler_service.py)
+    """
+
+    def __init__(self, modules: Mapping[str, types.ModuleType], model_dir: Path) -> None:
+        self.modules = modules
+        self._module = modules["inference"]
+        self._model = self._module.model_fn(str(model_dir))
+
+    def invoke(self, body: str | bytes, content_type: str, accept: str = "application/json") -> str:
+        sent = body.encode() if isinstance(body, str) else body
+        is_text = content_type in {"application/json", "text/csv"}
+        data = self._module.input_fn(sent.decode() if is_text else sent, content_type)
+        answer = self._module.output_fn(self._module.predict_fn(data, self._model), accept)
+        assert isinstance(answer, str)
+        return answer
 
 
 class Pipeline:
@@ -105,6 +125,26 @@ def container(assemble: Callable[[Handler], Path]) -> Callable[[Handler], Contai
         model_dir = assemble(handler)
         with _on_path(model_dir / "code"):
             return Container(importlib.import_module("inference"), model_dir)
+
+    return started
+
+
+@pytest.fixture(scope="session")
+def text_container(assemble: Callable[[Handler], Path]) -> Callable[[Handler], TextContainer]:
+    """Start a handler as the Hugging Face container would."""
+
+    def started(handler: Handler) -> TextContainer:
+        model_dir = assemble(handler)
+        code = model_dir / "code"
+        with _on_path(code):
+            importlib.import_module("inference")
+            # A handler may import a sibling as late as in model_fn.
+            served = {path.stem for path in code.glob("*.py")}
+            if not (model_dir / "config.json").is_file():
+                served.discard("seq2seq")
+            return TextContainer(
+                {name: importlib.import_module(name) for name in served}, model_dir
+            )
 
     return started
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_code import digit_reader, photo_themes, regional_prices, tumor_screening
+from model_code import digit_reader, photo_themes, regional_prices, summarizer, tumor_screening
 from model_code.handler import Handler
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ HANDLERS = {
     "photo_themes.gate": photo_themes.GATE,
     "photo_themes.recognize": photo_themes.RECOGNIZE,
     "photo_themes.themes": photo_themes.THEMES,
+    "summarizer.extractive": summarizer.EXTRACTIVE,
 }
+CONTAINERS_HAVE = {"numpy", "xgboost", "sagemaker_containers", "torch", "transformers"}
+# Imported where they are needed and done without where they are not installed.
+OPTIONAL = {"PIL"}
 # The oldest interpreter of AWS's scikit-learn and XGBoost images that the handlers are meant for.
 OLDEST_PYTHON = (3, 9)
 
@@ -59,7 +63,7 @@ def test_a_handler_parses_under_the_oldest_python_it_is_meant_for(handler: Handl
 
 
 def test_a_handler_imports_its_siblings_and_what_its_container_has(handler: Handler) -> None:
-    container_has = {"numpy", "xgboost", "sagemaker_containers", "PIL"} | sys.stdlib_module_names
+    container_has = CONTAINERS_HAVE | OPTIONAL | sys.stdlib_module_names
     siblings = {source.stem for source in sources(handler)}
 
     for source in sources(handler):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_code import digit_reader, photo_themes, regional_prices, tumor_screening
+from model_code import digit_reader, photo_themes, regional_prices, summarizer, tumor_screening
 from model_code.handler import Handler
 
 if TYPE_CHECKING:
@@ -187,3 +187,16 @@ def test_an_album_gets_its_themes_from_three_processes(
     answer = through(pipeline, album.read_bytes(), "application/json")
 
     assert json.loads(answer.body)["themes"][0]["theme"] == "sightseeing"
+
+
+def test_an_article_is_summarised_by_a_process(serve: Callable[[Handler, str], Served]) -> None:
+    container = serve(summarizer.EXTRACTIVE, "huggingface")
+    article = summarizer.EXTRACTIVE.model_files.parent / "samples" / "article.json"
+
+    answer = container.invoke(article.read_bytes(), "application/json")
+    refused = container.invoke(b"{}", "application/json")
+
+    assert answer.content_type == "application/json"
+    assert json.loads(answer.body)[0]["method"] == "textrank"
+    assert refused.status == 400
+    assert b"the body must be" in refused.body
