@@ -1,17 +1,70 @@
 """Reusable AWS CDK constructs for Amazon SageMaker inference."""
 
-from constructs_lib.container import Container
+from constructs_lib.async_endpoint import AsyncEndpoint
+from constructs_lib.container import Container, MultiModelContainer
 from constructs_lib.container_image import ContainerImage
+from constructs_lib.data_capture import DataCapture
+from constructs_lib.imported_endpoint import ImportedEndpoint
+from constructs_lib.inference_component import (
+    AdapterComponent,
+    ComputeNeeds,
+    CopyScaling,
+    InferenceComponent,
+    InferenceComponentEndpoint,
+)
+from constructs_lib.instances import InstancePool, Instances, ManagedScaling
 from constructs_lib.model_artifact import ModelArtifact
+from constructs_lib.model_store import ModelStore
+from constructs_lib.multi_container_endpoint import MultiContainerEndpoint
+from constructs_lib.multi_model_endpoint import MultiModelEndpoint
 from constructs_lib.network import Network
 from constructs_lib.pipeline_endpoint import InferencePipelineEndpoint
 from constructs_lib.realtime_endpoint import RealTimeEndpoint
+from constructs_lib.scaling import (
+    BacklogScaling,
+    ConcurrencyScaling,
+    InvocationScaling,
+    ProvisionedConcurrencyScaling,
+    ScheduledCapacity,
+    UtilizationScaling,
+)
+from constructs_lib.serverless_endpoint import (
+    ServerlessComparison,
+    ServerlessEndpoint,
+    ServerlessVariant,
+)
+from constructs_lib.variant import Variant
 
 __all__ = [
+    "AdapterComponent",
+    "AsyncEndpoint",
+    "BacklogScaling",
+    "ComputeNeeds",
+    "ConcurrencyScaling",
     "Container",
     "ContainerImage",
+    "CopyScaling",
+    "DataCapture",
+    "ImportedEndpoint",
+    "InferenceComponent",
+    "InferenceComponentEndpoint",
     "InferencePipelineEndpoint",
+    "InstancePool",
+    "Instances",
+    "InvocationScaling",
+    "ManagedScaling",
     "ModelArtifact",
+    "ModelStore",
+    "MultiContainerEndpoint",
+    "MultiModelContainer",
+    "MultiModelEndpoint",
     "Network",
+    "ProvisionedConcurrencyScaling",
     "RealTimeEndpoint",
+    "ScheduledCapacity",
+    "ServerlessComparison",
+    "ServerlessEndpoint",
+    "ServerlessVariant",
+    "UtilizationScaling",
+    "Variant",
 ]

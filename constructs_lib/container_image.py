@@ -9,6 +9,8 @@ from pathlib import Path
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from constructs_lib.execution_role import ExecutionRole
@@ -16,16 +18,34 @@ from hosting import images
 from hosting.images import FrameworkImage, ImageProcessor
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoundImage:
+    """An image's address, and how SageMaker reaches it where that is not ECR's way."""
+
+    uri: str
+    config: sagemaker.CfnModel.ImageConfigProperty | None = None
+
+
 class ContainerImage(ABC):
     """The image of a container.
 
-    Make one with ``from_framework``, ``from_repository`` or ``from_dockerfile``; one image may
-    serve several containers and endpoints.
+    Make one with ``from_framework``, ``from_repository``, ``from_private_registry`` or
+    ``from_dockerfile``; one image may serve several containers and endpoints.
     """
 
+    @property
+    def processor(self) -> ImageProcessor | None:
+        """What the image computes with; None where that cannot be known."""
+        return None
+
+    @property
+    def repository_name(self) -> str | None:
+        """The repository, which tells the model server of AWS's images; None where unknown."""
+        return None
+
     @abstractmethod
-    def bind(self, scope: Construct, role: ExecutionRole) -> str:
-        """Return the image's URI in ``scope``'s stack and let ``role`` pull it."""
+    def bind(self, scope: Construct, role: ExecutionRole) -> BoundImage:
+        """Say where the image is, seen from ``scope``'s stack, and let ``role`` pull it."""
 
     @staticmethod
     def from_framework(
@@ -59,6 +79,22 @@ class ContainerImage(ABC):
         return _RepositoryImage(repository=repository, tag_or_digest=tag_or_digest)
 
     @staticmethod
+    def from_private_registry(
+        uri: str, *, credentials_provider: lambda_.IFunction | None = None
+    ) -> ContainerImage:
+        """Use an image from a Docker registry in your VPC; the endpoint must be given a network.
+
+        Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-containers-inference-private.html
+        (2026-11-20)
+
+        Args:
+            uri: the image's address.
+            credentials_provider: a function that answers with the registry's credentials, where it
+                asks for them.
+        """
+        return _PrivateRegistryImage(uri=uri, credentials_provider=credentials_provider)
+
+    @staticmethod
     def from_dockerfile(
         directory: str | Path,
         *,
@@ -81,7 +117,15 @@ class _FrameworkImage(ContainerImage):
     image: FrameworkImage
     region: str | None
 
-    def bind(self, scope: Construct, role: ExecutionRole) -> str:
+    @property
+    def processor(self) -> ImageProcessor:
+        return self.image.processor
+
+    @property
+    def repository_name(self) -> str:
+        return self.image.repository
+
+    def bind(self, scope: Construct, role: ExecutionRole) -> BoundImage:
         stack = cdk.Stack.of(scope)
         region = stack.region if self.region is None else self.region
         if cdk.Token.is_unresolved(region):
@@ -99,7 +143,7 @@ class _FrameworkImage(ContainerImage):
                 resource_name=self.image.repository,
             ),
         )
-        return uri
+        return BoundImage(uri=uri)
 
     def _in_any_region(self, scope: Construct, stack: cdk.Stack) -> tuple[str, str]:
         """The registry's account and the image's URI, looked up when the stack is deployed."""
@@ -120,9 +164,32 @@ class _RepositoryImage(ContainerImage):
     repository: ecr.IRepository
     tag_or_digest: str
 
-    def bind(self, scope: Construct, role: ExecutionRole) -> str:  # noqa: ARG002
+    def bind(self, scope: Construct, role: ExecutionRole) -> BoundImage:  # noqa: ARG002
         _grant_pull(role, self.repository.repository_arn)
-        return self.repository.repository_uri_for_tag_or_digest(self.tag_or_digest)
+        uri = self.repository.repository_uri_for_tag_or_digest(self.tag_or_digest)
+        return BoundImage(uri=uri)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PrivateRegistryImage(ContainerImage):
+    uri: str
+    credentials_provider: lambda_.IFunction | None
+
+    def bind(self, scope: Construct, role: ExecutionRole) -> BoundImage:  # noqa: ARG002
+        provider = self.credentials_provider
+        if provider is not None:
+            role.allow("lambda:InvokeFunction", resource=provider.function_arn)
+        return BoundImage(
+            uri=self.uri,
+            config=sagemaker.CfnModel.ImageConfigProperty(
+                repository_access_mode="Vpc",
+                repository_auth_config=None
+                if provider is None
+                else sagemaker.CfnModel.RepositoryAuthConfigProperty(
+                    repository_credentials_provider_arn=provider.function_arn
+                ),
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +202,7 @@ class _DockerfileImage(ContainerImage):
         if not (self.directory / self.file).is_file():
             raise ValueError(f"directory must hold {self.file!r}, got {str(self.directory)!r}")
 
-    def bind(self, scope: Construct, role: ExecutionRole) -> str:
+    def bind(self, scope: Construct, role: ExecutionRole) -> BoundImage:
         asset = ecr_assets.DockerImageAsset(
             scope,
             "Image",
@@ -144,7 +211,7 @@ class _DockerfileImage(ContainerImage):
             platform=ecr_assets.Platform.LINUX_AMD64 if self.platform is None else self.platform,
         )
         _grant_pull(role, asset.repository.repository_arn)
-        return asset.image_uri
+        return BoundImage(uri=asset.image_uri)
 
 
 def _grant_pull(role: ExecutionRole, repository_arn: str) -> None:

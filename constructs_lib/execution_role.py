@@ -7,6 +7,7 @@ from typing import get_args
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from constructs_lib.acknowledgment import acknowledge_wildcard
@@ -83,6 +84,38 @@ class ExecutionRole(Construct):
         self.policy.add_statements(iam.PolicyStatement(actions=list(actions), resources=[resource]))
         if wildcard_reason is not None:
             acknowledge_wildcard(self.policy, resource, wildcard_reason)
+
+    def allow_reading_prefix(self, bucket: s3.IBucket, prefix: str) -> None:
+        """Let SageMaker list and read all objects below ``prefix``.
+
+        Without the right to list, S3 answers a missing object with "access denied".
+        Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (2026-11-20)
+        """
+        self.allow(
+            "s3:GetObject",
+            resource=bucket.arn_for_objects(f"{prefix}*"),
+            wildcard_reason="what lies below the prefix changes without a deployment",
+        )
+        self.policy.add_statements(
+            iam.PolicyStatement(
+                actions=["s3:ListBucket"],
+                resources=[bucket.bucket_arn],
+                conditions={"StringLike": {"s3:prefix": [f"{prefix}*"]}},
+            )
+        )
+        if bucket.encryption_key is not None:
+            bucket.encryption_key.grant_decrypt(self.policy)
+
+    def allow_writing_prefix(self, bucket: s3.IBucket, prefix: str) -> None:
+        """Let SageMaker add objects below ``prefix``, in parts where they are large."""
+        self.allow(
+            "s3:PutObject",
+            "s3:AbortMultipartUpload",
+            resource=bucket.arn_for_objects(f"{prefix}*"),
+            wildcard_reason="SageMaker names the objects that it writes",
+        )
+        if bucket.encryption_key is not None:
+            bucket.encryption_key.grant_encrypt_decrypt(self.policy)
 
     def grant_storage_encryption(self, key: kms.IKey) -> None:
         """Let SageMaker encrypt the instances' storage volumes with ``key``.

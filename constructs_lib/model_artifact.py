@@ -29,7 +29,7 @@ ASSET_PREFIX = "model-artifacts"
 class ArtifactLocation:
     """Where an artifact lies once deployed, and what a container needs to know of it."""
 
-    url: str | None
+    url: str
     environment: Mapping[str, str]
 
 
@@ -38,6 +38,11 @@ class ModelArtifact(ABC):
 
     Make one with ``from_handler``, ``from_archive`` or ``from_bucket``; give it to a ``Container``.
     """
+
+    @property
+    def compressed(self) -> bool:
+        """Whether it is one ``.tar.gz`` archive; a prefix of plain files otherwise."""
+        return True
 
     @abstractmethod
     def bind(self, scope: Construct, role: ExecutionRole) -> ArtifactLocation:
@@ -51,7 +56,7 @@ class ModelArtifact(ABC):
         functions: Sequence[str] = ("model_fn",),
         shared: Sequence[str | Path] = (),
         model_files: str | Path | None = None,
-    ) -> ModelArtifact:
+    ) -> PackagedArtifact:
         """Pack a handler folder and its model files, reproducibly: same input, same bytes.
 
         The archive holds ``model_files`` at its root and ``code`` below ``code/``, as the script
@@ -77,7 +82,7 @@ class ModelArtifact(ABC):
         )
 
     @staticmethod
-    def from_archive(path: str | Path) -> ModelArtifact:
+    def from_archive(path: str | Path) -> PackagedArtifact:
         """Use a ready ``model.tar.gz`` from this machine."""
         return _ArchiveArtifact(path=Path(path))
 
@@ -86,9 +91,37 @@ class ModelArtifact(ABC):
         """Use a ``model.tar.gz`` that already lies in ``bucket`` under ``key``."""
         return _BucketArtifact(bucket=bucket, key=key)
 
+    @staticmethod
+    def from_prefix(bucket: s3.IBucket, prefix: str) -> ModelArtifact:
+        """Use plain files below ``prefix``, which SageMaker copies without unpacking anything.
+
+        Not for serverless and multi-model endpoints.
+        Source: service model, S3ModelDataSource
+        """
+        return _PrefixArtifact(bucket=bucket, prefix=prefix)
+
+
+class PackagedArtifact(ModelArtifact):
+    """An artifact whose archive is made from files of this machine."""
+
+    @abstractmethod
+    def package(self, folder: Path) -> tuple[Path, str]:
+        """Write the archive into ``folder``; return its path and SHA-256 digest."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the container is told of its handler."""
+        return {}
+
+    def bind(self, scope: Construct, role: ExecutionRole) -> ArtifactLocation:
+        archive, digest = self.package(_asset_folder(scope))
+        return ArtifactLocation(
+            url=_add_asset(scope, archive, digest, role), environment=self.environment
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class _HandlerArtifact(ModelArtifact):
+class _HandlerArtifact(PackagedArtifact):
     code: Path
     entry_point: str
     functions: tuple[str, ...]
@@ -117,16 +150,15 @@ class _HandlerArtifact(ModelArtifact):
                 f"got no {', '.join(missing)}"
             )
 
-    def bind(self, scope: Construct, role: ExecutionRole) -> ArtifactLocation:
-        outdir = Path(_asset_outdir(scope))
-        archive, digest = write_archive(self._members(), outdir)
-        return ArtifactLocation(
-            url=_add_asset(scope, archive, digest, role),
-            environment={
-                "SAGEMAKER_PROGRAM": self.entry_point,
-                "SAGEMAKER_SUBMIT_DIRECTORY": f"/opt/ml/model/{CODE_FOLDER}",
-            },
-        )
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {
+            "SAGEMAKER_PROGRAM": self.entry_point,
+            "SAGEMAKER_SUBMIT_DIRECTORY": f"/opt/ml/model/{CODE_FOLDER}",
+        }
+
+    def package(self, folder: Path) -> tuple[Path, str]:
+        return write_archive(self._members(), folder)
 
     def _members(self) -> Mapping[PurePosixPath, Path]:
         sources: list[tuple[PurePosixPath, Path]] = [(PurePosixPath(CODE_FOLDER), self.code)]
@@ -142,19 +174,19 @@ class _HandlerArtifact(ModelArtifact):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _ArchiveArtifact(ModelArtifact):
+class _ArchiveArtifact(PackagedArtifact):
     path: Path
 
     def __post_init__(self) -> None:
         if not self.path.is_file() or not self.path.name.endswith(".tar.gz"):
             raise ValueError(f"path must be an existing .tar.gz file, got {str(self.path)!r}")
 
-    def bind(self, scope: Construct, role: ExecutionRole) -> ArtifactLocation:
+    def package(self, folder: Path) -> tuple[Path, str]:
         content = self.path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        archive = Path(_asset_outdir(scope), f"asset.{digest}.tar.gz")
+        archive = folder / f"asset.{digest}.tar.gz"
         archive.write_bytes(content)
-        return ArtifactLocation(url=_add_asset(scope, archive, digest, role), environment={})
+        return archive, digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,10 +205,28 @@ class _BucketArtifact(ModelArtifact):
         return ArtifactLocation(url=self.bucket.s3_url_for_object(self.key), environment={})
 
 
-def _asset_outdir(scope: Construct) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _PrefixArtifact(ModelArtifact):
+    bucket: s3.IBucket
+    prefix: str
+
+    def __post_init__(self) -> None:
+        if not self.prefix.endswith("/"):
+            raise ValueError(f"prefix must end in '/', got {self.prefix!r}")
+
+    @property
+    def compressed(self) -> bool:
+        return False
+
+    def bind(self, scope: Construct, role: ExecutionRole) -> ArtifactLocation:  # noqa: ARG002
+        role.allow_reading_prefix(self.bucket, self.prefix)
+        return ArtifactLocation(url=self.bucket.s3_url_for_object(self.prefix), environment={})
+
+
+def _asset_folder(scope: Construct) -> Path:
     stage = cdk.Stage.of(scope)
     assert stage is not None, "a construct lives in a stage"
-    return stage.asset_outdir
+    return Path(stage.asset_outdir)
 
 
 def _add_asset(scope: Construct, archive: Path, digest: str, role: ExecutionRole) -> str:

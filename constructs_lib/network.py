@@ -50,17 +50,30 @@ class Network:
     def render(
         self, security_groups: Sequence[ec2.ISecurityGroup]
     ) -> sagemaker.CfnModel.VpcConfigProperty:
-        """The model's VpcConfig."""
+        """A model's VpcConfig."""
+        return sagemaker.CfnModel.VpcConfigProperty(
+            subnets=self._subnet_ids(), security_group_ids=_ids(security_groups)
+        )
+
+    def render_for_configuration(
+        self, security_groups: Sequence[ec2.ISecurityGroup]
+    ) -> sagemaker.CfnEndpointConfig.VpcConfigProperty:
+        """An endpoint configuration's VpcConfig, which inference components run in."""
+        return sagemaker.CfnEndpointConfig.VpcConfigProperty(
+            subnets=self._subnet_ids(), security_group_ids=_ids(security_groups)
+        )
+
+    def _subnet_ids(self) -> list[str]:
         chosen = ec2.SubnetSelection() if self.subnets is None else self.subnets
-        selected = self.vpc.select_subnets(
+        return self.vpc.select_subnets(
             availability_zones=chosen.availability_zones,
             one_per_az=chosen.one_per_az,
             subnet_filters=chosen.subnet_filters,
             subnet_group_name=chosen.subnet_group_name,
             subnets=chosen.subnets,
             subnet_type=chosen.subnet_type,
-        )
-        return sagemaker.CfnModel.VpcConfigProperty(
-            subnets=selected.subnet_ids,
-            security_group_ids=[group.security_group_id for group in security_groups],
-        )
+        ).subnet_ids
+
+
+def _ids(security_groups: Sequence[ec2.ISecurityGroup]) -> list[str]:
+    return [group.security_group_id for group in security_groups]

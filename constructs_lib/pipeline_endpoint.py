@@ -12,9 +12,12 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from constructs_lib.container import Container, require_containers
-from constructs_lib.endpoint import InstanceEndpoint, require_instances
+from constructs_lib.container import AnyContainer, require_containers
+from constructs_lib.data_capture import DataCapture
+from constructs_lib.instance_endpoint import InstanceEndpoint, require_endpoint
+from constructs_lib.instances import Instances
 from constructs_lib.network import Network
+from constructs_lib.variant import Variant
 from hosting import validation
 from hosting.endpoint import EndpointKind
 
@@ -28,26 +31,19 @@ class InferencePipelineEndpoint(InstanceEndpoint):
             stack,
             "Screening",
             containers=[
-                Container(image=scikit_learn, artifact=preprocess, hostname="preprocess"),
-                Container(image=xgboost, artifact=classify, hostname="classify"),
+                Container(image=ContainerImage.from_framework("scikit-learn"), hostname="scale"),
+                Container(image=ContainerImage.from_framework("xgboost"), hostname="classify"),
             ],
-            instance_type="ml.m5.large",
+            instances=Instances(instance_type="ml.m5.large"),
         )
 
     Source: https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipelines.html (2026-11-20)
 
     Args:
-        containers: 2 to 15, in the order in which they run.
-        instance_type: such as ``ml.m5.large``.
-        instance_count: how many instances start; one without it.
-        endpoint_name: without it, CloudFormation makes one up, or, where ``log_retention`` asks for
-            a log group, the construct derives one from its path.
-        role: extended by what the endpoint needs; without it, a role is defined.
-        network: without it, the containers run outside any VPC of yours.
-        network_isolation: whether containers are cut off from all networks.
-        encryption_key: encrypts the instances' storage volumes, and the log group if there is one.
-        log_retention: defines the endpoint's log group and how long it keeps events; without it
-            SageMaker defines one that keeps them for ever.
+        containers: 2 to 15, in the order in which they run; one may be a multi-model container.
+        instances: what they run on.
+
+    The rest is said at ``InstanceEndpoint`` and ``Endpoint``.
 
     Raises:
         ValueError: too few or too many containers, repeated host names, or another value that is
@@ -61,41 +57,50 @@ class InferencePipelineEndpoint(InstanceEndpoint):
         scope: Construct,
         construct_id: str,
         *,
-        containers: Sequence[Container],
-        instance_type: str,
-        instance_count: int = 1,
+        containers: Sequence[AnyContainer],
+        instances: Instances,
+        weight: float = 1.0,
+        variants: Sequence[Variant] = (),
+        shadow: Variant | None = None,
         endpoint_name: str | None = None,
         role: iam.IRole | None = None,
         network: Network | None = None,
         network_isolation: bool = False,
         encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays | None = None,
+        data_capture: DataCapture | None = None,
+        enhanced_metrics: bool = False,
     ) -> None:
-        validation.require(validation.pipeline_length(len(containers)))
-        require_containers(containers)
-        require_instances(instance_type, instance_count, endpoint_name)
+        for row in (containers, *(variant.containers for variant in variants)):
+            validation.require(validation.pipeline_length(len(row)))
+            require_containers(row)
+        require_endpoint(endpoint_name, weight, variants, shadow)
         super().__init__(
             scope,
             construct_id,
             containers=containers,
-            instance_type=instance_type,
-            instance_count=instance_count,
+            instances=instances,
+            weight=weight,
+            variants=variants,
+            shadow=shadow,
             endpoint_name=endpoint_name,
             role=role,
             network=network,
             network_isolation=network_isolation,
             encryption_key=encryption_key,
             log_retention=log_retention,
+            data_capture=data_capture,
+            enhanced_metrics=enhanced_metrics,
         )
 
     def metric_container_latency(
-        self, hostname: str, *, statistic: str = "p99", period: cdk.Duration | None = None
+        self, hostname: str, *, statistic: str = "Average", period: cdk.Duration | None = None
     ) -> cw.Metric:
         """Time that one container took to answer, in microseconds.
 
         Args:
             hostname: the container's.
-            statistic: the 99th percentile without it.
+            statistic: the mean without it.
             period: one minute without it.
         """
         return self.metric(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from aws_cdk import aws_iam as iam
@@ -10,8 +11,11 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from constructs_lib.container import Container
-from constructs_lib.endpoint import InstanceEndpoint, require_instances
+from constructs_lib.data_capture import DataCapture
+from constructs_lib.instance_endpoint import InstanceEndpoint, require_endpoint
+from constructs_lib.instances import Instances
 from constructs_lib.network import Network
+from constructs_lib.variant import Variant
 from hosting.endpoint import EndpointKind
 
 
@@ -25,24 +29,17 @@ class RealTimeEndpoint(InstanceEndpoint):
             "Screening",
             container=Container(
                 image=ContainerImage.from_framework("xgboost"),
-                artifact=ModelArtifact.from_handler("handlers/screening"),
+                artifact=ModelArtifact.from_handler(handler),
             ),
-            instance_type="ml.m5.large",
+            instances=Instances(instance_type="ml.m5.large"),
         )
-        endpoint.grant_invoke(caller)
+        endpoint.scale(InvocationScaling(max_instances=4, invocations_per_instance=1000))
 
     Args:
         container: pre-processes, predicts and post-processes in itself.
-        instance_type: such as ``ml.m5.large``.
-        instance_count: how many instances start; one without it.
-        endpoint_name: without it, CloudFormation makes one up, or, where ``log_retention`` asks for
-            a log group, the construct derives one from its path.
-        role: extended by what the endpoint needs; without it, a role is defined.
-        network: without it, the containers run outside any VPC of yours.
-        network_isolation: whether containers are cut off from all networks.
-        encryption_key: encrypts the instances' storage volumes, and the log group if there is one.
-        log_retention: defines the endpoint's log group and how long it keeps events; without it
-            SageMaker defines one that keeps them for ever.
+        instances: what it runs on.
+
+    The rest is said at ``InstanceEndpoint`` and ``Endpoint``.
 
     Raises:
         ValueError: a value is not what SageMaker accepts.
@@ -56,26 +53,34 @@ class RealTimeEndpoint(InstanceEndpoint):
         construct_id: str,
         *,
         container: Container,
-        instance_type: str,
-        instance_count: int = 1,
+        instances: Instances,
+        weight: float = 1.0,
+        variants: Sequence[Variant] = (),
+        shadow: Variant | None = None,
         endpoint_name: str | None = None,
         role: iam.IRole | None = None,
         network: Network | None = None,
         network_isolation: bool = False,
         encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays | None = None,
+        data_capture: DataCapture | None = None,
+        enhanced_metrics: bool = False,
     ) -> None:
-        require_instances(instance_type, instance_count, endpoint_name)
+        require_endpoint(endpoint_name, weight, variants, shadow)
         super().__init__(
             scope,
             construct_id,
             containers=[container],
-            instance_type=instance_type,
-            instance_count=instance_count,
+            instances=instances,
+            weight=weight,
+            variants=variants,
+            shadow=shadow,
             endpoint_name=endpoint_name,
             role=role,
             network=network,
             network_isolation=network_isolation,
             encryption_key=encryption_key,
             log_retention=log_retention,
+            data_capture=data_capture,
+            enhanced_metrics=enhanced_metrics,
         )

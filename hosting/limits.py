@@ -112,6 +112,17 @@ DEFAULT_HOSTNAME_FORMAT: Final = "container-{position}"
 # Endpoint configuration. Service model.
 PRODUCTION_VARIANTS: Final = Bounds(1, 10)
 INSTANCE_TYPE_PATTERN: Final = r"ml\.[a-z0-9-]+\.[a-z0-9-]+"  # our choice: the form of all known
+# Who may scale to zero: endpoint-auto-scaling-policy.html, async-inference-autoscale.html.
+REALTIME_MIN_CAPACITY: Final = Bounds(1)
+ASYNC_MIN_CAPACITY: Final = Bounds(0)
+COPY_MIN_CAPACITY: Final = Bounds(0)
+COMPONENT_MEMORY_MIB: Final = Bounds(128)
+COMPONENT_CPU_CORES: Final = Bounds(0.25)
+COMPONENT_ACCELERATORS: Final = Bounds(1)
+COMPONENT_INITIAL_COPIES: Final = Bounds(1)  # measured by users: CopyCount 0 is refused at creation
+MANAGED_MIN_INSTANCE_COUNT: Final = Bounds(0)
+MANAGED_MAX_INSTANCE_COUNT: Final = Bounds(1)
+INSTANCE_POOL_PRIORITY: Final = Bounds(1, 5)
 INITIAL_INSTANCE_COUNT: Final = Bounds(1)
 VARIANT_WEIGHT: Final = Bounds(0)
 VOLUME_SIZE_GB: Final = Bounds(1, 512)

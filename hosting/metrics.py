@@ -289,6 +289,8 @@ def _component_metrics() -> list[MetricDefinition]:
         ("ModelLatency", "Microseconds", _DISTRIBUTION),
         ("OverheadLatency", "Microseconds", _TIMING),
         ("ConcurrentRequestsPerCopy", "None", _EXTREMES),
+        # Requests that found no copy. Source: endpoint-auto-scaling-zero-instances.html
+        ("NoCapacityInvocationFailures", "None", _COUNTED),
     )
     normalized = (
         "CPUUtilizationNormalized",
