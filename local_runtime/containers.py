@@ -244,12 +244,15 @@ class Worker:
 
     def _become_ready(self) -> None:
         self.ready = True
+        self.container.ready_workers += 1
         self.container.grow()
         if not self._plan.program.listens_on_port:
             self.grow()
 
     def _become_unready(self) -> None:
-        self.ready = False
+        if self.ready:
+            self.ready = False
+            self.container.ready_workers -= 1
         for task in self._connecting:
             task.cancel()
         for connection in list(self.connections):
@@ -314,7 +317,7 @@ class Worker:
         connection.abandon()
         if not self._plan.program.listens_on_port:
             # It serves one request at a time, and that one does not end: nothing else would.
-            self.ready = False
+            self._become_unready()
             self.kill()
         if call is not None:
             self.container.report_timeout(call)
@@ -335,7 +338,7 @@ class Container:
         self._waiting: deque[Call] = deque()
         self._workers = [Worker(self, index) for index in range(plan.workers)]
         self._sweeper: asyncio.TimerHandle | None = None
-        self._stopped = False
+        self.ready_workers = 0
 
     # -- life
 
@@ -355,7 +358,6 @@ class Container:
 
     async def stop(self, grace_s: float) -> None:
         """End every worker; requests that still wait are refused."""
-        self._stopped = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
@@ -395,7 +397,7 @@ class Container:
     @property
     def available(self) -> bool:
         """Whether a worker can answer."""
-        return any(worker.ready for worker in self._workers)
+        return self.ready_workers > 0
 
     def submit(self, call: Call) -> None:
         """Send a request to a free worker, or keep it until there is one."""

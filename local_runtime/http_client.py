@@ -13,7 +13,6 @@ from typing import Final, Protocol, cast
 
 from local_runtime.http_wire import (
     MAX_HEAD_BYTES,
-    FixedLength,
     Framing,
     Headers,
     MalformedHttpError,
@@ -57,18 +56,19 @@ Address = UnixAddress | TcpAddress
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer; header names are in lower case."""
+    """A complete answer."""
 
-    status: int
-    headers: Headers
+    head: ResponseHead
     body: Body
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self.head.status
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header given in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return self.head.header(name)
 
 
 class ConnectionLostError(Exception):
@@ -77,6 +77,21 @@ class ConnectionLostError(Exception):
 
 class AnswerTooLargeError(Exception):
     """The answer's body is larger than the caller takes."""
+
+
+# A container sends the same few heads over and over; each is parsed once.
+_REMEMBERED_HEADS: Final = 256
+_heads: dict[bytes, ResponseHead] = {}
+
+
+def _response_head(data: bytes) -> ResponseHead:
+    head = _heads.get(data)
+    if head is None:
+        head = ResponseHead(data)
+        if len(_heads) >= _REMEMBERED_HEADS:
+            _heads.clear()
+        _heads[data] = head
+    return head
 
 
 class Exchange(Protocol):
@@ -176,7 +191,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._owner.connection_closed(self)
 
     def eof_received(self) -> bool:
-        if self._head is not None and not isinstance(self._framing, FixedLength):
+        if isinstance(self._framing, UntilClose):
             self._complete()
         return False
 
@@ -210,17 +225,17 @@ class HttpConnection(asyncio.BufferedProtocol):
                     raise MalformedHttpError("its head is too long")
                 self._part = data
                 return
-            head = ResponseHead(data[: end + 4])
+            head = _response_head(data[: end + 4])
             data = data[end + 4 :]
             if head.status < 200:  # 100 Continue and 103 Early Hints precede the answer
                 if data:
                     self._received(data)
                 return
             self._head = head
-            self._framing = framing = head.framing()
-            if isinstance(framing, FixedLength):
-                self._fixed(framing.remaining, data)
+            if head.length is not None:
+                self._fixed(head.length, data)
                 return
+            self._framing = head.framing()
             if not data:
                 return
         self._more(data)
@@ -246,16 +261,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         elif framing.done:
             self._complete()
 
-    def _complete(self, body: bytes | None = None) -> None:
+    def _complete(self, body: Body | None = None) -> None:
         head, exchange = self._head, self._exchange
         assert head is not None  # noqa: S101 - an answer starts with its head
-        whole: Body = self._whole if self._whole is not None else self._pieces
-        self._fill = None
-        self._whole = None
-        self._pieces = bytearray()
+        reusable = head.keep_alive
+        if body is None:
+            body = self._pieces if self._whole is None else self._whole
+            reusable = reusable and not isinstance(self._framing, UntilClose)
+            self._fill = self._whole = self._framing = None
+            self._pieces = bytearray()
         self._head = None
-        reusable = head.keep_alive and not isinstance(self._framing, UntilClose)
-        self._framing = None
         self._exchange = None
         self.deadline = math.inf
         if not reusable:
@@ -265,7 +280,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.idle_since = self._loop.time()
             self._owner.connection_idle(self)
         if exchange is not None:
-            exchange.answered(Answer(head.status, head.headers, whole if body is None else body))
+            exchange.answered(Answer(head, body))
 
     def _break(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
         self._fail(error)

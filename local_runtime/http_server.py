@@ -186,6 +186,7 @@ class Connection(asyncio.BufferedProtocol):
         "_fill",
         "_framing",
         "_held",
+        "_length",
         "_limit",
         "_loop",
         "_request",
@@ -212,6 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sink: Sink | None = None
         self._whole: bytearray | None = None
         self._fill: memoryview | None = None
+        self._length = 0
         self._limit = 0
         self._collected: Callable[[bytes | bytearray], None] | None = None
         self._too_large: Callable[[int | None], None] | None = None
@@ -308,19 +310,17 @@ class Connection(asyncio.BufferedProtocol):
     def _open(self, head: RequestHead, rest: bytes) -> None:
         request = self._request = Request(self, head)
         self._answered = False
-        if head.chunked:
-            self._framing = Chunked()
-        elif head.content_length:
-            self._framing = FixedLength(head.content_length)
-        else:
-            self._framing = None
-        if self._framing is None:
+        length = 0 if head.content_length is None else head.content_length
+        if not head.chunked and len(rest) >= length:
+            # All of it is here, as is usual for a small request: no need to wait for anything.
             self.deadline = math.inf
-            self._ahead = rest
+            self._ahead = rest[length:]
+            self._length = length
             self._guard(self._server.application, request)
             if self._request is request and not self._answered:
-                self._deliver(b"")
+                self._deliver(rest[:length])
             return
+        self._framing = Chunked() if head.chunked else FixedLength(length)
         self.deadline = self._loop.time() + self._server.timeouts.stall_s
         self._guard(self._server.application, request)
         if self._request is not request:
@@ -343,10 +343,7 @@ class Connection(asyncio.BufferedProtocol):
         """Receive a collected body of known length into one buffer, without a copy."""
         if self._whole is None or not isinstance(self._framing, FixedLength):
             return False
-        length = self._framing.remaining
-        if len(rest) >= length:
-            return False  # it has arrived with its head: a slice of that is all it takes
-        self._whole = bytearray(length)
+        self._whole = bytearray(self._framing.remaining)
         self._whole[: len(rest)] = rest
         self._fill = memoryview(self._whole)[len(rest) :]
         return True
@@ -366,19 +363,14 @@ class Connection(asyncio.BufferedProtocol):
             if self._sink is not None:
                 self._sink.data(piece)
             elif self._whole is not None:
-                if len(self._whole) + len(piece) > self._limit:
+                self._whole += piece
+                if len(self._whole) > self._limit and self._too_large is not None:
                     self._whole = None
-                    if self._too_large is not None:
-                        self._too_large(None)
-                elif framing.done and not self._whole and len(pieces) == 1:
-                    self._body_complete(rest, piece)
-                    return
-                else:
-                    self._whole += piece
+                    self._too_large(None)
         if framing.done:
             self._body_complete(rest)
 
-    def _body_complete(self, rest: bytes, body: bytes | None = None) -> None:
+    def _body_complete(self, rest: bytes) -> None:
         self._framing = None
         self._fill = None
         self.deadline = math.inf
@@ -386,17 +378,19 @@ class Connection(asyncio.BufferedProtocol):
         if self._answered:
             self._next()
         else:
-            whole = self._whole if self._whole is not None else b""
-            self._deliver(whole if body is None else body)
+            self._deliver(b"" if self._whole is None else self._whole)
 
     def _deliver(self, body: bytes | bytearray) -> None:
-        sink, self._sink = self._sink, None
-        collected, self._collected, self._too_large = self._collected, None, None
-        self._whole = None
-        if sink is not None:
-            sink.end()
-        elif collected is not None:
+        """Hand over what has arrived; a streamed body has been, except for one that came whole."""
+        collected = self._collected
+        if collected is not None:
+            self._collected = self._too_large = self._whole = None
             self._guard(collected, body)
+        elif self._sink is not None:
+            sink, self._sink = self._sink, None
+            if body:
+                sink.data(bytes(body))
+            sink.end()
 
     # -- what the application asks for
 
@@ -406,14 +400,17 @@ class Connection(asyncio.BufferedProtocol):
         collected: Callable[[bytes | bytearray], None],
         too_large: Callable[[int | None], None],
     ) -> None:
-        self._limit = limit
         framing = self._framing
-        if isinstance(framing, FixedLength) and framing.remaining > limit:
-            too_large(framing.remaining)
-            return
+        if isinstance(framing, Chunked):
+            self._limit = limit
+        else:
+            length = self._length if framing is None else framing.remaining
+            if length > limit:
+                too_large(length)
+                return
         self._collected = collected
-        self._too_large = too_large
         if framing is not None:
+            self._too_large = too_large
             self._whole = bytearray()
             self.deadline = self._loop.time() + self._server.timeouts.collect_s
 

@@ -55,36 +55,53 @@ def header_block(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 class _Head:
-    """What the two kinds of head share: the callbacks of httptools, and how the body is framed."""
+    """The header lines of a head that llhttp has accepted, and how its body is framed.
 
-    __slots__ = ("chunked", "content_length", "headers")
+    llhttp refuses folded lines, bare line ends and names with spaces, so that looking for
+    ``\\r\\nname:`` finds exactly the headers. That is several times cheaper than a call back into
+    Python for each of them.
+    """
 
-    def __init__(self) -> None:
-        self.headers: Headers = []
-        self.content_length: int | None = None
-        self.chunked = False
+    __slots__ = ("_data", "_headers", "_lowered", "chunked", "content_length")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        lowered = name.lower()
-        if lowered == b"content-length":
-            self.content_length = int(value)
-        elif lowered == b"transfer-encoding":
-            # llhttp has made sure that chunked is the last coding and that no length is beside it.
-            if value.strip().lower() != b"chunked":
-                raise MalformedHttpError("transfer codings other than chunked are not understood")
-            self.chunked = True
-        self.headers.append((lowered, value))
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._lowered = data.lower()
+        self._headers: Headers | None = None
+        length = self.header(b"content-length")
+        self.content_length = None if length is None else int(length)
+        coding = self.header(b"transfer-encoding")
+        # llhttp has made sure that chunked is the last coding and that no length is beside it.
+        if coding is not None and coding.lower() != b"chunked":
+            raise MalformedHttpError("transfer codings other than chunked are not understood")
+        self.chunked = coding is not None
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header given in lower case."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        start = self._lowered.find(b"\r\n%b:" % name)
+        if start < 0:
+            return None
+        start += len(name) + 3
+        return self._data[start : self._data.index(b"\r\n", start)].strip(b" \t")
+
+    def mentions(self, prefix: bytes) -> bool:
+        """Whether a header's name begins with ``prefix``, given in lower case."""
+        return b"\r\n%b" % prefix in self._lowered
+
+    @property
+    def headers(self) -> Headers:
+        """Every header in order; names are in lower case."""
+        if self._headers is None:
+            lines = self._data.split(b"\r\n")[1:-2]
+            self._headers = []
+            for line in lines:
+                name, _, value = line.partition(b":")
+                self._headers.append((name.lower(), value.strip(b" \t")))
+        return self._headers
 
 
 class RequestHead(_Head):
-    """Method, target and headers of one request; header names are in lower case."""
+    """Method, target and headers of one request."""
 
     __slots__ = ("keep_alive", "method", "target", "version")
 
@@ -94,29 +111,26 @@ class RequestHead(_Head):
         Raises:
             MalformedHttpError: it is not an HTTP/1.0 or HTTP/1.1 head.
         """
-        super().__init__()
-        self.target = b""
-        parser = httptools.HttpRequestParser(self)
+        parser = httptools.HttpRequestParser(_NO_CALLBACKS)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass  # a server may ignore the wish; the request itself is complete
         except httptools.HttpParserError as error:
-            raise _malformed(error) from error
+            raise MalformedHttpError(str(error)) from error
+        super().__init__(data)
         self.method: bytes = parser.get_method()
+        self.target = data.split(None, 2)[1]  # llhttp has made sure that there are three words
         self.version: str = parser.get_http_version()
         self.keep_alive: bool = parser.should_keep_alive()
         if self.version not in {"1.1", "1.0"}:
             raise MalformedHttpError(f"HTTP version must be 1.0 or 1.1, got {self.version}")
 
-    def on_url(self, target: bytes) -> None:
-        self.target += target
-
 
 class ResponseHead(_Head):
-    """Status and headers of one answer; header names are in lower case."""
+    """Status and headers of one answer."""
 
-    __slots__ = ("keep_alive", "status")
+    __slots__ = ("keep_alive", "length", "status")
 
     def __init__(self, data: bytes) -> None:
         """Parse ``data``, which ends with the empty line that ends the head.
@@ -124,31 +138,30 @@ class ResponseHead(_Head):
         Raises:
             MalformedHttpError: it is not an HTTP/1.x head.
         """
-        super().__init__()
-        parser = httptools.HttpResponseParser(self)
+        parser = httptools.HttpResponseParser(_NO_CALLBACKS)
         try:
             parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             pass
         except httptools.HttpParserError as error:
-            raise _malformed(error) from error
+            raise MalformedHttpError(str(error)) from error
+        super().__init__(data)
         self.status: int = parser.get_status_code()
         self.keep_alive: bool = parser.should_keep_alive()
+        # Source for both: RFC 9112, 6.3.
+        bodiless = self.status in {204, 304} or self.status < 200
+        self.length = 0 if bodiless else self.content_length
 
     def framing(self, *, to_head_request: bool = False) -> Framing:
-        """How the body of this answer ends. Source: RFC 9112, 6.3."""
-        if to_head_request or self.status in {204, 304} or self.status < 200:
+        """How the body of this answer ends."""
+        if to_head_request:
             return FixedLength(0)
-        if self.chunked:
-            return Chunked()
-        if self.content_length is not None:
-            return FixedLength(self.content_length)
-        return UntilClose()
+        if self.length is not None:
+            return FixedLength(self.length)
+        return Chunked() if self.chunked else UntilClose()
 
 
-def _malformed(error: Exception) -> MalformedHttpError:
-    # A refusal raised in a callback arrives wrapped in HttpParserCallbackError.
-    return MalformedHttpError(str(error.__context__ if error.__context__ is not None else error))
+_NO_CALLBACKS: Final = object()
 
 
 class FixedLength:

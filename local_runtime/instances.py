@@ -27,7 +27,10 @@ class Instance:
     @property
     def available(self) -> bool:
         """Whether every container has a worker that can answer."""
-        return all(container.available for container in self.containers)
+        for container in self.containers:  # noqa: SIM110 - a generator costs more than the look
+            if container.ready_workers == 0:
+                return False
+        return True
 
 
 class Variant:

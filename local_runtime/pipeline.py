@@ -8,8 +8,8 @@ Content-Type of answer N-1, byte for byte; only the last sees the client's Accep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from local_runtime.containers import Container
 from local_runtime.errors import (
@@ -30,6 +30,17 @@ from local_runtime.instances import Instance
 ANY_TYPE: Final = b"*/*"
 
 
+class Caller(Protocol):
+    """Whoever waits for an invocation."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def done(self, outcome: Answer | RuntimeApiError) -> None:
+        """Take the last answer, or what went wrong. Called once."""
+
+
 class Invocation:
     """A request and how far it has come; the containers call it back.
 
@@ -38,10 +49,9 @@ class Invocation:
 
     __slots__ = (
         "_accept",
+        "_caller",
         "_containers",
         "_content_type",
-        "_done",
-        "_gone",
         "_hop_limit",
         "_instance",
         "_passed_on",
@@ -60,8 +70,7 @@ class Invocation:
         accept: bytes | None,
         passed_on: bytes,
         hop_limit: int,
-        done: Callable[[Answer | RuntimeApiError], None],
-        gone: Callable[[], bool],
+        caller: Caller,
     ) -> None:
         """Args:
         instance: counts the request until it ends.
@@ -70,8 +79,7 @@ class Invocation:
         accept: the client's, if it sent one.
         passed_on: header lines that every container gets.
         hop_limit: the largest body that travels between two containers.
-        done: takes the last answer, or what went wrong. Called once.
-        gone: whether the client has left.
+        caller: learns how it ended.
         """
         self._instance = instance
         self._containers = containers
@@ -79,8 +87,7 @@ class Invocation:
         self._accept = ANY_TYPE if accept is None else accept
         self._passed_on = passed_on
         self._hop_limit = hop_limit
-        self._done = done
-        self._gone = gone
+        self._caller = caller
         self._position = 0
         self.head = b""
         self.body: Body = b""
@@ -110,7 +117,7 @@ class Invocation:
     @property
     def abandoned(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return self._gone()
+        return self._caller.gone
 
     def drop(self) -> None:
         """It was abandoned before the container got it."""
@@ -150,4 +157,4 @@ class Invocation:
 
     def _end(self, outcome: Answer | RuntimeApiError) -> None:
         self._instance.outstanding -= 1
-        self._done(outcome)
+        self._caller.done(outcome)

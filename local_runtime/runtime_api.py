@@ -24,7 +24,7 @@ from local_runtime.errors import (
 )
 from local_runtime.http_client import Answer, Body
 from local_runtime.http_server import Request
-from local_runtime.http_wire import Headers
+from local_runtime.http_wire import RequestHead
 from local_runtime.instances import Instance, Variant
 from local_runtime.pipeline import Invocation
 from local_runtime.settings import RuntimeSettings
@@ -54,17 +54,15 @@ _PASSED_ON: Final = {
 _ATTRIBUTES: Final = b"x-amzn-sagemaker-custom-attributes"
 
 _request_ids = itertools.count()
-_request_id_start: Final = secrets.token_hex(12)
+# In the form of a UUID, but random once per process: there is one for each request.
+_REQUEST_ID_LINE: Final = b"x-amzn-requestid: %b-%b-4%b-a%b-" % tuple(
+    secrets.token_hex(length)[cut:].encode("ascii")
+    for length, cut in ((4, 0), (2, 0), (2, 1), (2, 1))
+)
 
 
 def _request_id() -> bytes:
-    """A new id in the form of a UUID; random once per process, for there are many."""
-    number = next(_request_ids) & 0xFFFFFFFFFFFF
-    start = _request_id_start
-    return (
-        f"x-amzn-requestid: {start[:8]}-{start[8:12]}-4{start[13:16]}-a{start[17:20]}"
-        f"-{number:012x}\r\n"
-    ).encode("ascii")
+    return b"%b%012x\r\n" % (_REQUEST_ID_LINE, next(_request_ids))
 
 
 class RuntimeApi:
@@ -84,39 +82,77 @@ class RuntimeApi:
 
     def _invoke(self, request: Request) -> None:
         name = _endpoint_name(request)
-        parameters = _Parameters(request.head.headers)
+        parameters = _Parameters(request.head)
         endpoint = self._endpoints.find(name, parameters.region)
-        fleet = endpoint.serving()
-        variant = fleet.pick_variant(parameters.target_variant)
-        parameters.check(endpoint, variant)
-        limit = self._payload_limit
+        endpoint.serving()
+        call = _Call(request, endpoint, parameters, self._hop_limit)
+        request.collect(self._payload_limit, call.collected, self._too_large(request))
 
-        def collected(body: Body) -> None:
-            try:
-                # Chosen now and not with the head: a large body takes its time to arrive, and a
-                # fleet may have been replaced or a container have died meanwhile.
-                serving = endpoint.serving()
-                variant = serving.pick_variant(parameters.target_variant)
-                instance = variant.pick_instance()
-                containers = parameters.containers(instance, variant, endpoint)
-            except RuntimeApiError as error:
-                _refuse(request, error)
-                return
-            Invocation(
-                instance,
-                containers,
-                content_type=parameters.content_type,
-                accept=parameters.accept,
-                passed_on=parameters.passed_on,
-                hop_limit=self._hop_limit,
-                done=_answer_with(request, variant),
-                gone=lambda: request.aborted,
-            ).start(body)
+    def _too_large(self, request: Request) -> Callable[[int | None], None]:
+        return lambda size: _refuse(request, PayloadTooLarge(size, self._payload_limit))
 
-        def too_large(size: int | None) -> None:
-            _refuse(request, PayloadTooLarge(size, limit))
 
-        request.collect(limit, collected, too_large)
+class _Call:
+    """One InvokeEndpoint: what remains to be done when its body is here."""
+
+    __slots__ = ("_endpoint", "_hop_limit", "_parameters", "_request", "_variant")
+
+    def __init__(
+        self, request: Request, endpoint: Endpoint, parameters: _Parameters, hop_limit: int
+    ) -> None:
+        self._request = request
+        self._endpoint = endpoint
+        self._parameters = parameters
+        self._hop_limit = hop_limit
+        self._variant: Variant
+
+    def collected(self, body: Body) -> None:
+        """Send the body through the containers.
+
+        They are chosen now and not with the head: a large body takes its time, and meanwhile the
+        fleet may have been replaced.
+        """
+        parameters = self._parameters
+        try:
+            fleet = self._endpoint.serving()
+            self._variant = variant = fleet.pick_variant(parameters.target_variant)
+            parameters.check(self._endpoint, variant)
+            instance = variant.pick_instance()
+            containers = parameters.containers(instance, variant, self._endpoint)
+        except RuntimeApiError as error:
+            _refuse(self._request, error)
+            return
+        Invocation(
+            instance,
+            containers,
+            content_type=parameters.content_type,
+            accept=parameters.accept,
+            passed_on=parameters.passed_on,
+            hop_limit=self._hop_limit,
+            caller=self,
+        ).start(body)
+
+    @property
+    def gone(self) -> bool:
+        return self._request.aborted
+
+    def done(self, outcome: Answer | RuntimeApiError) -> None:
+        if isinstance(outcome, RuntimeApiError):
+            _refuse(self._request, outcome)
+            return
+        content_type = outcome.header(b"content-type")
+        attributes = outcome.header(_ATTRIBUTES)
+        self._request.respond(
+            200,
+            b"%b%b%b%b"
+            % (
+                self._variant.header,
+                _request_id(),
+                b"" if content_type is None else b"content-type: %b\r\n" % content_type,
+                b"" if attributes is None else b"%b: %b\r\n" % (_ATTRIBUTES, attributes),
+            ),
+            outcome.body,
+        )
 
 
 class _Parameters:
@@ -132,31 +168,25 @@ class _Parameters:
         "target_variant",
     )
 
-    def __init__(self, headers: Headers) -> None:
+    def __init__(self, head: RequestHead) -> None:
         """Read and check what needs no endpoint.
 
         Raises:
             ValidationError: a value is not allowed, or the parameter is not understood.
         """
-        self.accept: bytes | None = None
-        self.content_type: bytes | None = None
-        self.region: str | None = None
+        self.accept = head.header(b"accept")
+        self.content_type = head.header(b"content-type")
+        self.region = _signed_region(head.header(b"authorization"))
         self.target_container: str | None = None
         self.target_model: str | None = None
         self.target_variant: str | None = None
-        passed_on = b""
-        for name, value in headers:
-            if name == b"content-type":
-                self.content_type = value
-            elif name == b"accept":
-                self.accept = value
-            elif name == b"authorization":
-                self.region = _signed_region(value)
-            elif name.startswith(_PREFIX):
-                self._read(name, value.decode("latin-1"))
-                if name in _PASSED_ON:
-                    passed_on += b"%b: %b\r\n" % (_PASSED_ON[name], value)
-        self.passed_on = passed_on
+        self.passed_on = b""
+        if head.mentions(_PREFIX):
+            for name, value in head.headers:
+                if name.startswith(_PREFIX):
+                    self._read(name, value.decode("latin-1"))
+                    if name in _PASSED_ON:
+                        self.passed_on += b"%b: %b\r\n" % (_PASSED_ON[name], value)
 
     def _read(self, name: bytes, value: str) -> None:
         complaints: list[str] = []
@@ -230,25 +260,13 @@ def _endpoint_name(request: Request) -> str:
     return name
 
 
-def _signed_region(authorization: bytes) -> str | None:
+def _signed_region(authorization: bytes | None) -> str | None:
     """The region of a SigV4 credential scope: KEY/DATE/REGION/SERVICE/aws4_request."""
+    if authorization is None:
+        return None
     _, found, scope = authorization.partition(b"Credential=")
     parts = scope.split(b"/", 3)
     return parts[2].decode("latin-1") if found and len(parts) == 4 else None
-
-
-def _answer_with(request: Request, variant: Variant) -> Callable[[Answer | RuntimeApiError], None]:
-    def done(outcome: Answer | RuntimeApiError) -> None:
-        if isinstance(outcome, RuntimeApiError):
-            _refuse(request, outcome)
-            return
-        lines = variant.header + _request_id()
-        for name, value in outcome.headers:
-            if name in {b"content-type", _ATTRIBUTES}:
-                lines += b"%b: %b\r\n" % (name, value)
-        request.respond(200, lines, outcome.body)
-
-    return done
 
 
 def _refuse(request: Request, error: RuntimeApiError) -> None:

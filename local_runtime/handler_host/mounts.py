@@ -42,7 +42,10 @@ def mount_model_dir(model_dir: str) -> None:
     present = _deepest_directory(AWS_MODEL_DIR)
     if present == "/":
         raise MountRefused("there is no /opt to mount in")
-    import ctypes  # noqa: PLC0415  (three milliseconds that only this needs)
+    try:
+        import ctypes  # noqa: PLC0415  (three milliseconds that only this needs)
+    except ModuleNotFoundError as error:  # an interpreter built without it
+        raise MountRefused(str(error)) from error
 
     libc = ctypes.CDLL(None, use_errno=True)
     try:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # _socket is what the socket module wraps; the wrapper's imports (selectors, enum) would double the
 # time this program takes to start.
 
-_UNIX_PATH_BYTES = 107
 _READ_BYTES = 262_144
 _REMEMBERED_HEADS = 256
 
@@ -33,8 +32,6 @@ class Server:
     """
 
     def __init__(self, path: str, respond: Respond) -> None:
-        if len(os.fsencode(path)) > _UNIX_PATH_BYTES:
-            raise ValueError(f"socket path must have at most {_UNIX_PATH_BYTES} bytes, got {path}")
         self._respond = respond
         self._owner = os.getpid()
         # A gateway sends the same few heads over and over; only Content-Length and custom

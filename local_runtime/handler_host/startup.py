@@ -41,6 +41,7 @@ _USAGE = (
     "usage: python handler_host --socket PATH --stack STACK --model-dir DIR "
     "[--lifeline-fd N] [--opt-ml]"
 )
+UNIX_PATH_BYTES = 107
 EXIT_START_FAILED = 1
 EXIT_USAGE = 2
 
@@ -66,6 +67,10 @@ class Arguments:
             if name not in values:
                 raise ValueError(f"{name} is missing")
         self.socket = os.path.abspath(values["--socket"])
+        if len(os.fsencode(self.socket)) > UNIX_PATH_BYTES:
+            raise ValueError(
+                f"--socket may have {UNIX_PATH_BYTES} bytes, the kernel's limit, got {self.socket}"
+            )
         self.stack = values["--stack"]
         if self.stack not in STACKS:
             raise ValueError(f"--stack must be one of {', '.join(STACKS)}, got {self.stack}")

@@ -33,10 +33,10 @@ cwd = "."
 
 [limits]
 invocation_timeout_s = 1.5
-startup_timeout_s = 8.0
+startup_timeout_s = 5.0
 stop_grace_s = 3.0
 restart_backoff_s = 0.05
-queue_length = 20
+queue_length = 10
 queue_timeout_s = 10.0
 model_unpacked_bytes = 50_000_000
 model_unpack_ratio = 100

@@ -82,6 +82,7 @@ def test_a_request_under_way_is_answered_by_the_fleet_that_took_it(runtime: Runt
 
     with load.applied():
         update(runtime, name, runtime.config(runtime.handler(answering("new"))))
+        wait_until(lambda: load.answers[b"new"] and load.answers[b"old"])
 
     assert load.failures == []
     assert set(load.answers) == {b"old", b"new"}

@@ -124,7 +124,7 @@ class Hosts:
     """Starts handler hosts and ends them again."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._started: list[Host] = []
 
     def start(
@@ -138,10 +138,11 @@ class Hosts:
         model_dir: Path | None = None,
         socket_path: str | None = None,
         pass_fds: tuple[int, ...] = (),
+        launcher: tuple[str, ...] = (),
     ) -> Host:
         """Start a worker; ``handler`` is the text of ``code/inference.py``."""
         number = len(self._started)
-        folder = self._folder / str(number)
+        folder = self.folder / str(number)
         folder.mkdir()
         if model_dir is None:
             model_dir = folder / "model"
@@ -163,6 +164,7 @@ class Hosts:
         with log_path.open("wb") as log:
             process = subprocess.Popen(
                 [
+                    *launcher,
                     sys.executable,
                     str(HANDLER_HOST),
                     "--socket",
@@ -187,11 +189,16 @@ class Hosts:
     def serve(self, stack: str, handler: str | None = None, **options: object) -> Host:
         """Start a worker and wait until it accepts requests."""
         host = self.start(stack, handler, **options)  # type: ignore[arg-type]
+        self.wait(host)
+        return host
+
+    def wait(self, host: Host) -> None:
+        """Wait until a worker accepts requests."""
         deadline = time.monotonic() + START_DEADLINE_S
         while time.monotonic() < deadline and host.process.poll() is None:
             with contextlib.suppress(OSError):
                 host.raw().close()
-                return host
+                return
             time.sleep(0.003)
         raise AssertionError(f"the handler host is not serving:\n{host.log}")
 
@@ -205,6 +212,9 @@ class Hosts:
     def close(self) -> None:
         for host in self._started:
             host.close()
+
+
+Serve = Callable[..., Host]
 
 
 @contextlib.contextmanager
@@ -233,10 +243,10 @@ def shared_hosts() -> Iterator[Hosts]:
 
 
 @pytest.fixture
-def serve(hosts: Hosts) -> Callable[..., Host]:
+def serve(hosts: Hosts) -> Serve:
     return hosts.serve
 
 
 @pytest.fixture
-def refused(hosts: Hosts) -> Callable[..., Host]:
+def refused(hosts: Hosts) -> Serve:
     return hosts.refused

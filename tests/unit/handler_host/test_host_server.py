@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
+
+from tests.unit.handler_host.conftest import Host, Hosts
 
 ECHO = """
     def model_fn(model_dir): return None
@@ -16,7 +17,7 @@ ECHO = """
 
 
 @pytest.fixture(scope="module")
-def echo(shared_hosts):
+def echo(shared_hosts: Hosts) -> Host:
     return shared_hosts.serve("scikit-learn", ECHO)
 
 
@@ -34,13 +35,13 @@ def exchange(client: socket.socket, request: bytes, ends_with: bytes) -> bytes:
     return received
 
 
-def test_ping_is_200_with_an_empty_body(echo):
+def test_ping_is_200_with_an_empty_body(echo: Host) -> None:
     reply = echo.request("GET", "/ping")
 
     assert (reply.status, reply.body) == (200, b"")
 
 
-def test_many_requests_share_one_connection(echo):
+def test_many_requests_share_one_connection(echo: Host) -> None:
     connection = echo.connection()
 
     for number in range(50):
@@ -49,20 +50,20 @@ def test_many_requests_share_one_connection(echo):
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 262_144, 6 * 1024**2 + 17])
-def test_bodies_of_any_size_come_back_whole(echo, size):
+def test_bodies_of_any_size_come_back_whole(echo: Host, size: int) -> None:
     body = bytes(range(256)) * (size // 256 + 1)
 
     assert echo.invoke(body[:size], "application/octet-stream").body == body[:size]
 
 
-def test_head_and_small_body_leave_in_one_write(echo):
+def test_head_and_small_body_leave_in_one_write(echo: Host) -> None:
     client = echo.raw()
     client.sendall(b"POST /invocations HTTP/1.1\r\nContent-Length: 2\r\n\r\nok")
 
     assert client.recv(65_536).endswith(b"\r\n\r\nok")
 
 
-def test_a_request_may_arrive_byte_by_byte(echo):
+def test_a_request_may_arrive_byte_by_byte(echo: Host) -> None:
     client = echo.raw()
     request = b"POST /invocations HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
     for index in range(len(request) - 1):
@@ -71,7 +72,7 @@ def test_a_request_may_arrive_byte_by_byte(echo):
     assert exchange(client, request[-1:], b"abc").startswith(b"HTTP/1.1 200 OK")
 
 
-def test_requests_sent_ahead_are_answered_in_order(echo):
+def test_requests_sent_ahead_are_answered_in_order(echo: Host) -> None:
     client = echo.raw()
     request = b"POST /invocations HTTP/1.1\r\nContent-Length: 1\r\n\r\n"
 
@@ -81,7 +82,7 @@ def test_requests_sent_ahead_are_answered_in_order(echo):
     assert answers.index(b"\r\n\r\n1") < answers.index(b"\r\n\r\n2")
 
 
-def test_a_second_connection_is_served_while_the_first_is_idle(echo):
+def test_a_second_connection_is_served_while_the_first_is_idle(echo: Host) -> None:
     idle, busy = echo.connection(), echo.connection()
     idle.connect()
 
@@ -90,7 +91,7 @@ def test_a_second_connection_is_served_while_the_first_is_idle(echo):
     assert busy.getresponse().read() == b"x"
 
 
-def test_a_client_that_stops_halfway_delays_nobody(echo):
+def test_a_client_that_stops_halfway_delays_nobody(echo: Host) -> None:
     stalled = echo.raw()
     stalled.sendall(b"POST /invocations HTTP/1.1\r\nContent-Length: 100000\r\n\r\nsome")
 
@@ -106,7 +107,7 @@ def test_a_client_that_stops_halfway_delays_nobody(echo):
         b"POST /invocations HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
     ],
 )
-def test_a_client_that_leaves_ends_its_connection_only(echo, sent):
+def test_a_client_that_leaves_ends_its_connection_only(echo: Host, sent: bytes) -> None:
     client = echo.raw()
     client.sendall(sent)
     client.close()
@@ -114,7 +115,7 @@ def test_a_client_that_leaves_ends_its_connection_only(echo, sent):
     assert echo.invoke(b"other", "text/plain").body == b"other"
 
 
-def test_a_client_that_leaves_before_a_large_answer_ends_its_connection_only(echo):
+def test_a_client_that_leaves_before_a_large_answer_ends_its_connection_only(echo: Host) -> None:
     body = b"x" * 3_000_000
     client = echo.raw()
     client.sendall(
@@ -138,14 +139,16 @@ def test_a_client_that_leaves_before_a_large_answer_ends_its_connection_only(ech
         (b"POST /invocations HTTP/1.1\r\nX: " + b"y" * 70_000, 431),
     ],
 )
-def test_a_malformed_request_is_refused_and_its_connection_closed(echo, request_bytes, status):
+def test_a_malformed_request_is_refused_and_its_connection_closed(
+    echo: Host, request_bytes: bytes, status: int
+) -> None:
     client = echo.raw()
     client.sendall(request_bytes)
 
     assert read_all(client).startswith(b"HTTP/1.1 %d " % status)
 
 
-def test_a_client_that_waits_for_100_continue_is_told_to_go_on(echo):
+def test_a_client_that_waits_for_100_continue_is_told_to_go_on(echo: Host) -> None:
     client = echo.raw()
     head = b"POST /invocations HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
 
@@ -157,7 +160,9 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(echo):
     "request_line_and_headers",
     [b"GET /ping HTTP/1.1\r\nConnection: close", b"GET /ping HTTP/1.0"],
 )
-def test_the_connection_closes_when_the_client_asks(echo, request_line_and_headers):
+def test_the_connection_closes_when_the_client_asks(
+    echo: Host, request_line_and_headers: bytes
+) -> None:
     client = echo.raw()
     client.sendall(request_line_and_headers + b"\r\n\r\n")
 
@@ -173,15 +178,17 @@ def test_the_connection_closes_when_the_client_asks(echo, request_line_and_heade
         ("GET", "/execution-parameters", 404),
     ],
 )
-def test_paths_and_methods_outside_the_contract_are_refused(echo, method, path, status):
+def test_paths_and_methods_outside_the_contract_are_refused(
+    echo: Host, method: str, path: str, status: int
+) -> None:
     assert echo.request(method, path).status == status
 
 
-def test_a_query_string_does_not_change_the_path(echo):
+def test_a_query_string_does_not_change_the_path(echo: Host) -> None:
     assert echo.request("GET", "/ping?x=1").status == 200
 
 
-def test_the_socket_left_by_a_killed_worker_is_replaced(hosts):
+def test_the_socket_left_by_a_killed_worker_is_replaced(hosts: Hosts) -> None:
     killed = hosts.serve("scikit-learn", ECHO)
     killed.process.kill()
     killed.process.wait()
@@ -212,43 +219,44 @@ STREAMS = """
 
 
 @pytest.fixture(scope="module", params=["scikit-learn", "inference", "huggingface"])
-def streams(shared_hosts, request) -> Iterator[object]:
+def streams(shared_hosts: Hosts, request: pytest.FixtureRequest) -> Host:
     return shared_hosts.serve(request.param, STREAMS)
 
 
 @pytest.mark.parametrize("kind", ["plain", "asynchronous"])
-def test_a_generator_is_answered_in_chunks(streams, kind):
+def test_a_generator_is_answered_in_chunks(streams: Host, kind: str) -> None:
     reply = streams.invoke(kind)
 
     assert reply.headers["transfer-encoding"] == "chunked"
     assert reply.body == b"one two three"
 
 
-def test_the_connection_goes_on_after_a_streamed_answer(streams):
+def test_the_connection_goes_on_after_a_streamed_answer(streams: Host) -> None:
     connection = streams.connection()
     for _ in range(3):
         connection.request("POST", "/invocations", b"x", {"Content-Type": "text/csv"})
         assert connection.getresponse().read() == b"one two three"
 
 
-def test_a_generator_that_fails_at_once_is_an_error(streams):
+def test_a_generator_that_fails_at_once_is_an_error(streams: Host) -> None:
     reply = streams.invoke("fails at once")
 
     assert reply.status in {400, 500}
     assert "no first chunk" in reply.text
 
 
-def test_a_generator_that_fails_later_ends_the_body_early(streams):
+def test_a_generator_that_fails_later_ends_the_body_early(streams: Host) -> None:
     client = streams.raw()
     client.sendall(
-        b"POST /invocations HTTP/1.1\r\nContent-Type: text/csv\r\nContent-Length: 11\r\n\r\nfails later"
+        b"POST /invocations HTTP/1.1\r\nContent-Type: text/csv\r\n"
+        b"Content-Length: 11\r\n\r\nfails later"
     )
 
     assert read_all(client).endswith(b"two \r\n")
     assert "no third chunk" in streams.log
 
 
-def test_an_http_1_0_client_gets_a_stream_without_chunks(streams):
+def test_an_http_1_0_client_gets_a_stream_without_chunks(streams: Host) -> None:
     client = streams.raw()
     client.sendall(
         b"POST /invocations HTTP/1.0\r\nContent-Type: text/csv\r\nContent-Length: 1\r\n\r\nx"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from local_runtime.control_plane.cloudformation.resource_types.base import (
     Live,
     Properties,
     ResourceType,
+    only,
 )
 
 # Services whose moto models import without packages beyond moto's own dependencies.
@@ -27,6 +29,35 @@ _MODULES = {
     "AWS::Logs": "moto.logs.models",
     "AWS::Route53": "moto.route53.models",
     "AWS::SSM": "moto.ssm.models",
+}
+
+# Types of a network that moto makes from a template and forgets to remove with it.
+_DELETIONS: dict[str, Callable[[Live, Properties], tuple[str, Properties]]] = {
+    "AWS::EC2::FlowLog": lambda live, _: ("DeleteFlowLogs", {"FlowLogIds": [live.physical_id]}),
+    "AWS::EC2::InternetGateway": lambda live, _: (
+        "DeleteInternetGateway",
+        {"InternetGatewayId": live.physical_id},
+    ),
+    "AWS::EC2::NatGateway": lambda live, _: (
+        "DeleteNatGateway",
+        {"NatGatewayId": live.physical_id},
+    ),
+    "AWS::EC2::Route": lambda _, properties: (
+        "DeleteRoute",
+        only(properties, "RouteTableId", "DestinationCidrBlock", "DestinationIpv6CidrBlock"),
+    ),
+    "AWS::EC2::RouteTable": lambda live, _: (
+        "DeleteRouteTable",
+        {"RouteTableId": live.physical_id},
+    ),
+    "AWS::EC2::VPCEndpoint": lambda live, _: (
+        "DeleteVpcEndpoints",
+        {"VpcEndpointIds": [live.physical_id]},
+    ),
+    "AWS::EC2::VPCGatewayAttachment": lambda _, properties: (
+        "DetachInternetGateway",
+        only(properties, "InternetGatewayId", "VpcId"),
+    ),
 }
 
 
@@ -57,7 +88,13 @@ class MotoModel(ResourceType):
             StackId=context.stack_id,
             ResourceType=context.type_name,
         )
-        return Live(physical_id=str(made.physical_resource_id), handle=made)
+        deletable = (
+            context.type_name in _DELETIONS
+            or _implements(self._model, "delete_from_cloudformation_json")
+            or hasattr(made, "delete")
+        )
+        notes = None if deletable else f"warning: {context.type_name} cannot be deleted again"
+        return Live(physical_id=str(made.physical_resource_id), handle=made, notes=notes)
 
     def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
         del old
@@ -72,7 +109,11 @@ class MotoModel(ResourceType):
         return Live(physical_id=str(made.physical_resource_id), handle=made)
 
     def delete(self, context: Context, live: Live, properties: Properties) -> None:
-        if _implements(self._model, "delete_from_cloudformation_json"):
+        operation = _DELETIONS.get(context.type_name)
+        if operation is not None:
+            name, request = operation(live, properties)
+            context.call("ec2", name, request)
+        elif _implements(self._model, "delete_from_cloudformation_json"):
             self._ask(
                 "delete_from_cloudformation_json",
                 live.physical_id,
