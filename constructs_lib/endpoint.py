@@ -141,7 +141,7 @@ def grant_invoke(
     *,
     conditions: Mapping[str, Sequence[str]] | None = None,
 ) -> iam.Grant:
-    """Allow ``actions`` on one endpoint, where ``conditions`` gives condition keys with patterns."""
+    """Allow ``actions`` on one endpoint; ``conditions`` maps condition keys to patterns."""
     return iam.Grant.add_to_principal(
         grantee=grantee,
         actions=list(actions),

@@ -27,6 +27,8 @@ from constructs_lib.scaling import DEFAULT_COOLDOWN, scalable_target, wake_up
 from hosting import limits, validation
 from hosting.endpoint import EndpointKind
 
+WAKE_UP_COOLDOWN = cdk.Duration.minutes(1)  # as in AWS's example
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComputeNeeds:
@@ -82,11 +84,13 @@ class CopyScaling:
     min_copies: int = 0
     scale_out_cooldown: cdk.Duration = DEFAULT_COOLDOWN
     scale_in_cooldown: cdk.Duration = DEFAULT_COOLDOWN
-    wake_up_cooldown: cdk.Duration = cdk.Duration.minutes(1)
+    wake_up_cooldown: cdk.Duration = WAKE_UP_COOLDOWN
 
     def __post_init__(self) -> None:
         validation.require(
-            validation.within("min_copies", self.min_copies, limits.COPY_MIN_CAPACITY)
+            validation.within(
+                "min_copies", self.min_copies, limits.Bounds(limits.COPY_MIN_CAPACITY)
+            )
         )
         if self.min_copies > self.max_copies:
             raise ValueError(
@@ -194,10 +198,16 @@ class InferenceComponent(Construct):
             validation.require(validation.within("copies", copies, limits.COMPONENT_INITIAL_COPIES))
         super().__init__(scope, construct_id)
         self.endpoint = endpoint
+        # A component is updated in place, so that its name may be fixed; it has no attribute that
+        # would give a generated one.
+        self._name = cdk.Names.unique_resource_name(
+            self, max_length=limits.NAME_MAX_LENGTH, separator="-"
+        )
         self.cfn_model = define_model(self, containers=[container], role=endpoint.execution_role)
         self.cfn_component = sagemaker.CfnInferenceComponent(
             self,
             "Resource",
+            inference_component_name=self._name,
             endpoint_name=endpoint.endpoint_name,
             variant_name=endpoint.variant_name,
             specification=sagemaker.CfnInferenceComponent.InferenceComponentSpecificationProperty(
@@ -218,7 +228,7 @@ class InferenceComponent(Construct):
     @property
     def component_name(self) -> str:
         """The name that callers of ``InvokeEndpoint`` give as InferenceComponentName."""
-        return self.cfn_component.attr_inference_component_name
+        return self._name
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Allow ``grantee`` to invoke this component on its endpoint."""

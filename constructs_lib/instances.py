@@ -70,7 +70,7 @@ class Instances:
         startup_timeout: how long a container may take until it answers ``/ping``; eight minutes
             without it.
         model_download_timeout: how long fetching the model data may take.
-        ami_version: of the instances' operating system, such as ``al2-ami-sagemaker-inference-gpu-2``.
+        ami_version: of the operating system, such as ``al2-ami-sagemaker-inference-gpu-2``.
         routing: how requests find an instance; at random without it.
         managed_scaling: for inference components alone.
 

@@ -22,7 +22,7 @@ from hosting import limits, validation
 if TYPE_CHECKING:
     from constructs_lib.endpoint import Endpoint
 
-DEFAULT_COOLDOWN = cdk.Duration.minutes(5)  # Application Auto Scaling's own default for SageMaker
+DEFAULT_COOLDOWN = cdk.Duration.seconds(limits.SCALING_DEFAULT_COOLDOWN_S)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,12 +188,14 @@ class ProvisionedConcurrencyScaling:
         _require_bounds(
             self.min_concurrency,
             self.max_concurrency,
-            limits.SERVERLESS_PROVISIONED_CONCURRENCY,
+            limits.SERVERLESS_MIN_PROVISIONED_CAPACITY,
             unit="concurrency",
         )
         if not 0 < self.utilization <= 1:
             raise ValueError(f"utilization must be above 0 and at most 1, got {self.utilization}")
 
+
+_CONCURRENCY = aas.PredefinedMetric.SAGEMAKER_VARIANT_CONCURRENT_REQUESTS_PER_MODEL_HIGH_RESOLUTION
 
 InstanceScaling = InvocationScaling | ConcurrencyScaling | UtilizationScaling
 AnyScaling = InstanceScaling | BacklogScaling | ProvisionedConcurrencyScaling
@@ -252,7 +254,7 @@ class VariantScaling(Construct):
                 predefined = aas.PredefinedMetric.SAGEMAKER_VARIANT_INVOCATIONS_PER_INSTANCE
             case ConcurrencyScaling():
                 target_value = scaling.concurrent_requests_per_model
-                predefined = aas.PredefinedMetric.SAGEMAKER_VARIANT_CONCURRENT_REQUESTS_PER_MODEL_HIGH_RESOLUTION
+                predefined = _CONCURRENCY
             case UtilizationScaling():
                 target_value = scaling.percent
                 custom = self._endpoint.metric(
@@ -369,10 +371,8 @@ def retain_counts(endpoint: sagemaker.CfnEndpoint) -> None:
     ]
 
 
-def _require_bounds(
-    minimum: int, maximum: int, bounds: limits.Bounds, *, unit: str = "instances"
-) -> None:
-    validation.require(validation.within(f"min_{unit}", minimum, bounds))
+def _require_bounds(minimum: int, maximum: int, floor: int, *, unit: str = "instances") -> None:
+    validation.require(validation.within(f"min_{unit}", minimum, limits.Bounds(floor)))
     if minimum > maximum:
         raise ValueError(f"min_{unit} must be at most max_{unit} ({maximum}), got {minimum}")
 

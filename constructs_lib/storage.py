@@ -23,7 +23,7 @@ def private_bucket(
 
     With ``RemovalPolicy.DESTROY`` its objects are deleted with it.
     """
-    bucket = s3.Bucket(
+    return s3.Bucket(
         scope,
         construct_id,
         encryption=s3.BucketEncryption.S3_MANAGED
@@ -38,4 +38,3 @@ def private_bucket(
         removal_policy=removal_policy,
         auto_delete_objects=removal_policy == cdk.RemovalPolicy.DESTROY,
     )
-    return bucket

@@ -112,10 +112,7 @@ DEFAULT_HOSTNAME_FORMAT: Final = "container-{position}"
 # Endpoint configuration. Service model.
 PRODUCTION_VARIANTS: Final = Bounds(1, 10)
 INSTANCE_TYPE_PATTERN: Final = r"ml\.[a-z0-9-]+\.[a-z0-9-]+"  # our choice: the form of all known
-# Who may scale to zero: endpoint-auto-scaling-policy.html, async-inference-autoscale.html.
-REALTIME_MIN_CAPACITY: Final = Bounds(1)
-ASYNC_MIN_CAPACITY: Final = Bounds(0)
-COPY_MIN_CAPACITY: Final = Bounds(0)
+# Inference components. Service model.
 COMPONENT_MEMORY_MIB: Final = Bounds(128)
 COMPONENT_CPU_CORES: Final = Bounds(0.25)
 COMPONENT_ACCELERATORS: Final = Bounds(1)
@@ -195,5 +192,6 @@ MULTI_MODEL_BACKGROUND_LOAD_TIMEOUT_S: Final = 360
 REALTIME_MIN_CAPACITY: Final = 1
 ASYNC_MIN_CAPACITY: Final = 0
 SERVERLESS_MIN_PROVISIONED_CAPACITY: Final = 1
+COPY_MIN_CAPACITY: Final = 0  # endpoint-auto-scaling-zero-instances.html
 # Documented: Application Auto Scaling guide, target tracking, defaults for SageMaker variants.
 SCALING_DEFAULT_COOLDOWN_S: Final = 300

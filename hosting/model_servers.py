@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from hosting import limits
 
-# Multi Model Server: huggingface; TorchServe: pytorch. Their defaults (60 s, 6 MB) are below what an
+# Multi Model Server: huggingface; TorchServe: pytorch. Their defaults are below what an
 # asynchronous endpoint allows. Source: async-inference-create-endpoint.html (2026-11-20)
-_ASYNC_VARIABLES: Final[Mapping[str, tuple[str, str, str]]] = {
+_ASYNC_VARIABLES: Final = {
     "huggingface": (
         "MMS_DEFAULT_RESPONSE_TIMEOUT",
         "MMS_MAX_REQUEST_SIZE",

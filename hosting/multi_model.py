@@ -41,6 +41,8 @@ def instance_type(name: str, *, repository: str | None) -> list[str]:
             f"image of a multi-model endpoint on {name} must be {GPU_REPOSITORY}, got {repository}"
         ]
     return [
-        "instance_type of a multi-model endpoint must have CPUs alone or a single GPU"
-        f" (such as {', '.join(sorted(GPU_TYPES)[:3])}), got {name}"
+        (
+            "instance_type of a multi-model endpoint must have CPUs alone or a single GPU"
+            f" (such as {', '.join(sorted(GPU_TYPES)[:3])}), got {name}"
+        )
     ]
