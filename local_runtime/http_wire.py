@@ -88,6 +88,14 @@ class _Head:
         """Whether a header's name begins with ``prefix``, given in lower case."""
         return b"\r\n%b" % prefix in self._lowered
 
+    def _keeps_alive(self, version: str) -> bool:
+        # Not the parser's should_keep_alive: it forgets the header when there is no body.
+        value = self.header(b"connection")
+        if value is None:
+            return version == "1.1"
+        options = {option.strip() for option in value.lower().split(b",")}
+        return b"keep-alive" in options if version == "1.0" else b"close" not in options
+
     @property
     def headers(self) -> Headers:
         """Every header in order; names are in lower case."""
@@ -122,7 +130,7 @@ class RequestHead(_Head):
         self.method: bytes = parser.get_method()
         self.target = data.split(None, 2)[1]  # llhttp has made sure that there are three words
         self.version: str = parser.get_http_version()
-        self.keep_alive: bool = parser.should_keep_alive()
+        self.keep_alive = self._keeps_alive(self.version)
         if self.version not in {"1.1", "1.0"}:
             raise MalformedHttpError(f"HTTP version must be 1.0 or 1.1, got {self.version}")
 
@@ -147,7 +155,7 @@ class ResponseHead(_Head):
             raise MalformedHttpError(str(error)) from error
         super().__init__(data)
         self.status: int = parser.get_status_code()
-        self.keep_alive: bool = parser.should_keep_alive()
+        self.keep_alive = self._keeps_alive(parser.get_http_version())
         # Source for both: RFC 9112, 6.3.
         bodiless = self.status in {204, 304} or self.status < 200
         self.length = 0 if bodiless else self.content_length

@@ -20,7 +20,7 @@ DEV = ROOT / "requirements-dev.txt"
 HEADER = "# Exported from pyproject.toml, for `make requirements` to renew.\n"
 
 _RUNTIME_EXTRAS = ("rules", "local", "handlers", "node")
-_DEV_ARGUMENTS = ("--all-extras", "--group", "dev")
+_DEV_ARGUMENTS = ("--extra", "train", "--group", "dev")
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
         extras = [word for extra in _RUNTIME_EXTRAS for word in ("--extra", extra)]
         _compile(RUNTIME, runtime, extras)
         dev = Path(folder, DEV.name)
-        _compile(DEV, dev, [*_DEV_ARGUMENTS, "--constraint", str(runtime)])
+        _compile(DEV, dev, [*extras, *_DEV_ARGUMENTS, "--constraint", str(runtime)])
         stale = [
             kept
             for kept, fresh in ((RUNTIME, runtime), (DEV, dev))
