@@ -7,20 +7,21 @@ import sys
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
+from stacks.comparison_stack import ComparisonStack
+from stacks.digit_reader_stack import DigitReaderStack
 from stacks.environments import Environment, environment_named
+from stacks.regional_prices_stack import RegionalPricesStack
+from stacks.summarizer_stack import SummarizerStack
 from stacks.tumor_screening_stack import TumorScreeningStack
 
 
 def build(app: cdk.App, environment: Environment) -> None:
     """Add the stacks of ``environment`` to ``app``, and the checks that they must pass."""
-    TumorScreeningStack(
-        app,
-        "TumorScreening",
-        stack_name=f"tumor-screening-{environment.name}",
-        env=environment.cdk_environment,
-        termination_protection=environment.termination_protection,
-        environment=environment,
-    )
+    TumorScreeningStack(app, "TumorScreening", environment=environment)
+    RegionalPricesStack(app, "RegionalPrices", environment=environment)
+    SummarizerStack(app, "Summarizer", environment=environment)
+    DigitReaderStack(app, "DigitReader", environment=environment)
+    ComparisonStack(app, "Comparison", environment=environment)
     cdk.Tags.of(app).add("environment", environment.name)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
 

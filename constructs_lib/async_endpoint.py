@@ -45,7 +45,7 @@ class AsyncEndpoint(Endpoint):
         endpoint = AsyncEndpoint(
             stack,
             "Summaries",
-            container=Container(image=ContainerImage.from_framework("huggingface-pytorch")),
+            container=Container(image=ContainerImage.from_framework("huggingface")),
             instances=Instances(instance_type="ml.g5.xlarge"),
             scaling=BacklogScaling(max_instances=5),
         )

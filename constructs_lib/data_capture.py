@@ -51,7 +51,7 @@ class DataCapture:
         """The configuration's property; ``role`` is allowed to write the samples."""
         role.allow_writing_prefix(self.bucket, self.prefix)
         if self.encryption_key is not None:
-            self.encryption_key.grant_encrypt_decrypt(role.policy)
+            role.allow_encrypting(self.encryption_key)
         modes = [
             *(["Input"] if self.requests else []),
             *(["Output"] if self.answers else []),

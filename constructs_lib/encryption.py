@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aws_cdk import aws_kms as kms
+from constructs import IConstruct
 
 from constructs_lib.acknowledgment import acknowledge
 from constructs_lib.endpoint import Endpoint
@@ -42,8 +43,13 @@ def storage_key(
             f"{', '.join(local)} stores on local disks that encrypt themselves;"
             " SageMaker refuses a key for them"
         )
-        for rule in _RULES:
-            acknowledge(endpoint, rule, reason)
+        acknowledge_missing_key(endpoint, reason)
         return None
     endpoint.execution_role.grant_storage_encryption(key)
     return key.key_arn
+
+
+def acknowledge_missing_key(endpoint: IConstruct, reason: str) -> None:
+    """Acknowledge the rules that ask for a key in every endpoint configuration."""
+    for rule in _RULES:
+        acknowledge(endpoint, rule, reason)

@@ -115,7 +115,11 @@ class ExecutionRole(Construct):
             wildcard_reason="SageMaker names the objects that it writes",
         )
         if bucket.encryption_key is not None:
-            bucket.encryption_key.grant_encrypt_decrypt(self.policy)
+            self.allow_encrypting(bucket.encryption_key)
+
+    def allow_encrypting(self, key: kms.IKey) -> None:
+        """Let SageMaker write what ``key`` encrypts, in S3 and SNS, and read it again."""
+        self.allow("kms:Decrypt", "kms:GenerateDataKey", resource=key.key_arn)
 
     def grant_storage_encryption(self, key: kms.IKey) -> None:
         """Let SageMaker encrypt the instances' storage volumes with ``key``.

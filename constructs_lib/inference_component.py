@@ -117,7 +117,7 @@ class InferenceComponentEndpoint(Endpoint):
             stack,
             "Summaries",
             endpoint=endpoint,
-            container=Container(image=ContainerImage.from_framework("huggingface-pytorch")),
+            container=Container(image=ContainerImage.from_framework("huggingface")),
             needs=ComputeNeeds(memory_mib=8192, accelerators=1),
             scaling=CopyScaling(max_copies=4, target=10),
         )

@@ -10,10 +10,11 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_s3_deployment as s3_deployment
-from constructs import Construct
+from constructs import Construct, DependencyGroup, IDependable
 
-from constructs_lib.acknowledgment import acknowledge
+from constructs_lib.acknowledgment import acknowledge, acknowledge_wildcard
 from constructs_lib.model_artifact import PackagedArtifact
 from constructs_lib.storage import private_bucket
 from hosting import validation
@@ -24,10 +25,27 @@ ARCHIVE_SUFFIX = ".tar.gz"
 _DEPLOYMENT_MEMORY_MIB = 1024
 
 
-# What nag packs say of that function, which is CDK's to mend.
+# What nag packs say of the function that CDK copies assets with.
+_CDKS_OWN = "CDK's own function, which runs while a stack is deployed"
 _DEPLOYMENT_FINDINGS = (
     "AwsSolutions-L1",
-    "AwsSolutions-IAM4[Policy::arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]",
+    *(
+        f"AwsSolutions-IAM4[Policy::arn:{partition}:iam::aws:policy/service-role/"
+        "AWSLambdaBasicExecutionRole]"
+        for partition in ("aws", "<AWS::Partition>")
+    ),
+    *(
+        f"AwsSolutions-IAM5[Action::{action}]"
+        for action in (
+            "kms:GenerateDataKey*",
+            "kms:ReEncrypt*",
+            "s3:Abort*",
+            "s3:DeleteObject*",
+            "s3:GetBucket*",
+            "s3:GetObject*",
+            "s3:List*",
+        )
+    ),
     "NIST.800.53.R5-IAMNoInlinePolicy",
     "NIST.800.53.R5-LambdaConcurrency",
     "NIST.800.53.R5-LambdaDLQ",
@@ -85,7 +103,9 @@ class ModelStore(Construct):
             else bucket
         )
         self.prefix = prefix
-        self.deployment = None if initial_models is None else self._deploy(initial_models)
+        self.initial_models: IDependable = (
+            DependencyGroup() if initial_models is None else self._deploy(initial_models)
+        )
 
     @property
     def url(self) -> str:
@@ -109,7 +129,7 @@ class ModelStore(Construct):
             resource_arns=[self.bucket.arn_for_objects(f"{self.prefix}{name}") for name in models],
         )
 
-    def _deploy(self, models: Mapping[str, PackagedArtifact]) -> s3_deployment.BucketDeployment:
+    def _deploy(self, models: Mapping[str, PackagedArtifact]) -> IDependable:
         with tempfile.TemporaryDirectory() as folder:
             for name, artifact in models.items():
                 target = Path(folder, f"{name}{ARCHIVE_SUFFIX}")
@@ -126,13 +146,16 @@ class ModelStore(Construct):
                 retain_on_delete=True,
                 memory_limit=_DEPLOYMENT_MEMORY_MIB,
             )
-        _acknowledge_deployment(deployment)
+        self._acknowledge(deployment)
         return deployment
 
-
-def _acknowledge_deployment(deployment: s3_deployment.BucketDeployment) -> None:
-    """CDK defines one function per stack that copies assets; its findings are CDK's to mend."""
-    function = deployment.handler_role.node.scope
-    assert function is not None, "a role has a scope"
-    for finding in _DEPLOYMENT_FINDINGS:
-        acknowledge(function, finding, "CDK's own function, which runs while a stack is deployed")
+    def _acknowledge(self, deployment: s3_deployment.BucketDeployment) -> None:
+        """Acknowledge findings of the one function per stack that copies assets for CDK."""
+        function = deployment.handler_role.node.scope
+        assert function is not None, "a role has a scope"
+        for finding in _DEPLOYMENT_FINDINGS:
+            acknowledge(function, finding, _CDKS_OWN)
+        asset = deployment.node.find_child("Asset1")
+        assert isinstance(asset, s3_assets.Asset), "the folder of archives"
+        for bucket in (asset.bucket, self.bucket):
+            acknowledge_wildcard(function, bucket.arn_for_objects("*"), _CDKS_OWN)

@@ -34,4 +34,4 @@ def allow_announcing(role: ExecutionRole, topic: sns.ITopic, key: kms.IKey | Non
     """
     role.allow("sns:Publish", resource=topic.topic_arn)
     if key is not None:
-        role.allow("kms:Decrypt", "kms:GenerateDataKey", resource=key.key_arn)
+        role.allow_encrypting(key)

@@ -9,11 +9,13 @@ from typing import ClassVar
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cw
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from constructs_lib.container import Container, MultiModelContainer
+from constructs_lib.encryption import acknowledge_missing_key
 from constructs_lib.endpoint import Endpoint
 from constructs_lib.instance_endpoint import require_endpoint
 from constructs_lib.model import define_model
@@ -82,6 +84,7 @@ class ServerlessEndpoint(Endpoint):
     Args:
         container: for CPUs; its image at most 10 GB.
         variant: its size.
+        encryption_key: encrypts the log group; there are no volumes.
 
     The rest is said at ``Endpoint``.
 
@@ -101,6 +104,7 @@ class ServerlessEndpoint(Endpoint):
         variant: ServerlessVariant,
         endpoint_name: str | None = None,
         role: iam.IRole | None = None,
+        encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays | None = None,
     ) -> None:
         require_serverless(container)
@@ -112,7 +116,7 @@ class ServerlessEndpoint(Endpoint):
             role=role,
             in_vpc=False,
             log_retention=log_retention,
-            log_key=None,
+            log_key=encryption_key,
         )
         self.variant = variant
         self.cfn_model = define_model(self, containers=[container], role=self.execution_role)
@@ -120,6 +124,9 @@ class ServerlessEndpoint(Endpoint):
             production_variants=[
                 variant.render(name=self.variant_name, model_name=self.cfn_model.attr_model_name)
             ]
+        )
+        acknowledge_missing_key(
+            self, "a serverless variant has no storage volume that a key could encrypt"
         )
 
     def scale(self, scaling: ProvisionedConcurrencyScaling) -> VariantScaling:
@@ -222,6 +229,8 @@ class ServerlessComparison(Construct):
     Args:
         container: as for ``ServerlessEndpoint``.
         variants: sizes by the construct id of their endpoint.
+        encryption_key: encrypts the log groups.
+        log_retention: as for ``Endpoint``.
 
     Raises:
         ValueError: there are no sizes, or the container is none that serverless endpoints take.
@@ -235,6 +244,7 @@ class ServerlessComparison(Construct):
         *,
         container: Container,
         variants: Mapping[str, ServerlessVariant],
+        encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays | None = None,
     ) -> None:
         if not variants:
@@ -243,7 +253,12 @@ class ServerlessComparison(Construct):
         super().__init__(scope, construct_id)
         self.endpoints = {
             name: ServerlessEndpoint(
-                self, name, container=container, variant=variant, log_retention=log_retention
+                self,
+                name,
+                container=container,
+                variant=variant,
+                encryption_key=encryption_key,
+                log_retention=log_retention,
             )
             for name, variant in variants.items()
         }

@@ -9,6 +9,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from constructs_lib.acknowledgment import acknowledge
+
 
 def private_bucket(
     scope: Construct,
@@ -23,7 +25,7 @@ def private_bucket(
 
     With ``RemovalPolicy.DESTROY`` its objects are deleted with it.
     """
-    return s3.Bucket(
+    bucket = s3.Bucket(
         scope,
         construct_id,
         encryption=s3.BucketEncryption.S3_MANAGED
@@ -38,3 +40,23 @@ def private_bucket(
         removal_policy=removal_policy,
         auto_delete_objects=removal_policy == cdk.RemovalPolicy.DESTROY,
     )
+    for finding in ("AwsSolutions-S1", "NIST.800.53.R5-S3BucketLoggingEnabled"):
+        acknowledge(bucket, finding, "a bucket for access logs is the account's, not an endpoint's")
+    acknowledge(
+        bucket,
+        "NIST.800.53.R5-S3BucketReplicationEnabled",
+        "models and answers can be made again; an endpoint reads from its own region",
+    )
+    if encryption_key is None:
+        acknowledge(
+            bucket,
+            "NIST.800.53.R5-S3DefaultEncryptionKMS",
+            "encrypted with S3's own keys, because the caller gave none",
+        )
+    if not versioned:
+        acknowledge(
+            bucket,
+            "NIST.800.53.R5-S3BucketVersioningEnabled",
+            "its objects are written once and deleted after a while",
+        )
+    return bucket

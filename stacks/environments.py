@@ -10,6 +10,8 @@ from typing import Final
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 
+from constructs_lib import Instances, ServerlessVariant
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
@@ -19,8 +21,11 @@ class Environment:
         name: as ``-c env=`` gives it.
         region: fixed, because image registries differ between regions.
         account: fixed only for the local runtime; elsewhere the deploying credentials decide.
-        instance_type: of every endpoint on instances.
-        instance_count: two or more spread over Availability Zones.
+        instances: of every endpoint on instances; two or more spread over Availability Zones.
+        serverless: size of serverless endpoints.
+        compared_memory_sizes_mb: of the serverless endpoints in the comparison.
+        scale_out_to: instances that scaling may add up to.
+        expiration: after which requests and answers of asynchronous endpoints are deleted.
         log_retention: how long container logs are kept.
         customer_managed_key: whether volumes and logs are encrypted with a KMS key of the stack.
         private_network: whether containers run in a VPC without a way to the internet.
@@ -31,8 +36,11 @@ class Environment:
     name: str
     region: str
     account: str | None = None
-    instance_type: str
-    instance_count: int
+    instances: Instances
+    serverless: ServerlessVariant
+    compared_memory_sizes_mb: tuple[int, ...]
+    scale_out_to: int
+    expiration: cdk.Duration
     log_retention: logs.RetentionDays
     customer_managed_key: bool
     private_network: bool
@@ -53,8 +61,11 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
                 name="local",
                 region="us-east-1",
                 account="123456789012",
-                instance_type="ml.m5.large",
-                instance_count=1,
+                instances=Instances(instance_type="ml.m5.large", count=1),
+                serverless=ServerlessVariant(memory_size_mb=1024, max_concurrency=5),
+                compared_memory_sizes_mb=(1024, 2048),
+                scale_out_to=2,
+                expiration=cdk.Duration.days(1),
                 log_retention=logs.RetentionDays.ONE_DAY,
                 customer_managed_key=False,
                 private_network=False,
@@ -64,8 +75,11 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
             Environment(
                 name="dev",
                 region="eu-west-1",
-                instance_type="ml.t2.medium",
-                instance_count=1,
+                instances=Instances(instance_type="ml.t2.medium", count=1),
+                serverless=ServerlessVariant(memory_size_mb=1024, max_concurrency=5),
+                compared_memory_sizes_mb=(1024, 2048),
+                scale_out_to=2,
+                expiration=cdk.Duration.days(7),
                 log_retention=logs.RetentionDays.ONE_WEEK,
                 customer_managed_key=False,
                 private_network=False,
@@ -75,8 +89,11 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
             Environment(
                 name="staging",
                 region="eu-west-1",
-                instance_type="ml.m5.large",
-                instance_count=1,
+                instances=Instances(instance_type="ml.m5.large", count=1),
+                serverless=ServerlessVariant(memory_size_mb=2048, max_concurrency=10),
+                compared_memory_sizes_mb=(1024, 2048, 4096),
+                scale_out_to=4,
+                expiration=cdk.Duration.days(30),
                 log_retention=logs.RetentionDays.ONE_MONTH,
                 customer_managed_key=True,
                 private_network=True,
@@ -86,8 +103,13 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
             Environment(
                 name="prod",
                 region="eu-west-1",
-                instance_type="ml.m5.large",
-                instance_count=2,
+                instances=Instances(instance_type="ml.m5.large", count=2),
+                serverless=ServerlessVariant(
+                    memory_size_mb=2048, max_concurrency=20, provisioned_concurrency=1
+                ),
+                compared_memory_sizes_mb=(2048,),
+                scale_out_to=10,
+                expiration=cdk.Duration.days(90),
                 log_retention=logs.RetentionDays.ONE_YEAR,
                 customer_managed_key=True,
                 private_network=True,

@@ -10,10 +10,11 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk.assertions import Match, Template
 
 from constructs_lib import ContainerImage
+from constructs_lib.container_image import BoundImage
 from constructs_lib.execution_role import ExecutionRole
 
 
-def _bind(image: ContainerImage, region: str | None = "eu-west-1") -> tuple[cdk.Stack, str]:
+def _bind(image: ContainerImage, region: str | None = "eu-west-1") -> tuple[cdk.Stack, BoundImage]:
     stack = cdk.Stack(env=cdk.Environment(region=region))
     role = ExecutionRole(stack, "Role")
     return stack, image.bind(stack, role)
@@ -22,7 +23,7 @@ def _bind(image: ContainerImage, region: str | None = "eu-west-1") -> tuple[cdk.
 def test_framework_image_comes_from_the_registry_of_the_stacks_region() -> None:
     image = ContainerImage.from_framework("scikit-learn", version="1.4-2-py312")
 
-    uris = {region: _bind(image, region)[1] for region in ("eu-west-1", "us-east-1")}
+    uris = {region: _bind(image, region)[1].uri for region in ("eu-west-1", "us-east-1")}
 
     assert uris == {
         "eu-west-1": "141502667606.dkr.ecr.eu-west-1.amazonaws.com/"
@@ -35,7 +36,7 @@ def test_framework_image_comes_from_the_registry_of_the_stacks_region() -> None:
 def test_gpu_image_is_another_one() -> None:
     image = ContainerImage.from_framework("pytorch", version="2.6", processor="gpu")
 
-    _, uri = _bind(image, "us-east-1")
+    uri = _bind(image, "us-east-1")[1].uri
 
     assert uri.startswith("763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6")
     assert "gpu" in uri
@@ -52,7 +53,7 @@ def test_unknown_version_is_refused_with_the_known_ones() -> None:
 
 
 def test_stack_of_any_region_looks_its_registry_up_when_deployed() -> None:
-    stack, uri = _bind(
+    stack, bound = _bind(
         ContainerImage.from_framework("scikit-learn", version="1.4-2-py312"), region=None
     )
 
@@ -61,7 +62,7 @@ def test_stack_of_any_region_looks_its_registry_up_when_deployed() -> None:
     assert mapping["eu-west-1"] == {"Account": "141502667606"}
     (name,) = template.find_mappings("*")
     account = {"Fn::FindInMap": [name, {"Ref": "AWS::Region"}, "Account"]}
-    assert stack.resolve(uri)["Fn::Join"][1][0] == account
+    assert stack.resolve(bound.uri)["Fn::Join"][1][0] == account
 
 
 def test_region_without_the_image_is_refused_where_it_is_written() -> None:
@@ -74,9 +75,9 @@ def test_own_repository_is_pulled_by_tag() -> None:
     repository = ecr.Repository(stack, "Servers")
     role = ExecutionRole(stack, "Role")
 
-    uri = ContainerImage.from_repository(repository, tag_or_digest="v3").bind(stack, role)
+    bound = ContainerImage.from_repository(repository, tag_or_digest="v3").bind(stack, role)
 
-    assert "v3" in str(stack.resolve(uri))
+    assert "v3" in str(stack.resolve(bound.uri))
     Template.from_stack(stack).has_resource_properties(
         "AWS::IAM::ManagedPolicy",
         {

@@ -20,13 +20,15 @@ from constructs_lib import (
     Container,
     ContainerImage,
     InferencePipelineEndpoint,
+    Instances,
     ModelArtifact,
     Network,
     RealTimeEndpoint,
 )
-from constructs_lib.endpoint import InstanceEndpoint
+from constructs_lib.instance_endpoint import InstanceEndpoint
 from hosting import metrics
 
+LARGE = Instances(instance_type="ml.m5.large")
 IMAGE = ContainerImage.from_framework("scikit-learn", version="1.4-2-py312")
 _SUFFIX = {"Ref": "AWS::URLSuffix"}
 
@@ -41,7 +43,7 @@ def stack() -> cdk.Stack:
 def realtime(
     stack: cdk.Stack, construct_id: str = "Screening", **arguments: Any
 ) -> RealTimeEndpoint:
-    given = {"container": Container(image=IMAGE), "instance_type": "ml.m5.large", **arguments}
+    given = {"container": Container(image=IMAGE), "instances": LARGE, **arguments}
     return RealTimeEndpoint(stack, construct_id, **given)
 
 
@@ -50,7 +52,7 @@ def pipeline(
 ) -> InferencePipelineEndpoint:
     given = {
         "containers": [Container(image=IMAGE)] * 2,
-        "instance_type": "ml.m5.large",
+        "instances": LARGE,
         **arguments,
     }
     return InferencePipelineEndpoint(stack, construct_id, **given)
@@ -425,7 +427,7 @@ def test_environments_of_all_containers_together_are_limited(stack: cdk.Stack) -
 @both_kinds
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("instance_count", 0), ("instance_type", "m5.large"), ("endpoint_name", "not_a_name")],
+    [("endpoint_name", "not_a_name"), ("weight", -1)],
 )
 def test_what_sagemaker_refuses_is_refused_by_name(
     stack: cdk.Stack, build: Build, argument: str, value: object
@@ -436,10 +438,10 @@ def test_what_sagemaker_refuses_is_refused_by_name(
 
 @both_kinds
 def test_refused_endpoint_leaves_its_id_free(stack: cdk.Stack, build: Build) -> None:
-    with pytest.raises(ValueError, match=r"instance_count"):
-        build(stack, instance_count=0)
+    with pytest.raises(ValueError, match=r"weight"):
+        build(stack, weight=-1)
 
-    build(stack, instance_count=1)
+    build(stack, weight=0)
 
 
 def test_hostname_that_sagemaker_refuses_is_refused() -> None:
@@ -450,7 +452,7 @@ def test_hostname_that_sagemaker_refuses_is_refused() -> None:
 def test_values_known_at_deployment_are_not_judged_now(stack: cdk.Stack) -> None:
     count = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
 
-    realtime(stack, instance_count=count)
+    realtime(stack, instances=Instances(instance_type="ml.m5.large", count=count))
 
     Template.from_stack(stack).has_resource_properties(
         "AWS::SageMaker::EndpointConfig",

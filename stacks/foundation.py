@@ -1,0 +1,77 @@
+"""What every stack takes from its environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from constructs_lib import Container, ContainerImage, ModelArtifact
+from constructs_lib.acknowledgment import acknowledge
+from constructs_lib.encryption import acknowledge_missing_key
+from constructs_lib.endpoint import Endpoint
+from constructs_lib.model_artifact import PackagedArtifact
+from model_code.handler import Handler
+from stacks.environments import Environment
+
+# The images that the handlers were written and tested for.
+SCIKIT_LEARN = ContainerImage.from_framework("scikit-learn", version="1.4-2-py312")
+XGBOOST = ContainerImage.from_framework("xgboost", version="3.0-5")
+HUGGING_FACE = ContainerImage.from_framework("huggingface")
+
+
+class InferenceStack(cdk.Stack):
+    """A stack of one environment, with the key that encrypts what it stores.
+
+    Stacks share nothing, so that each is deployed, changed and deleted without regard to others.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, environment: Environment, **kwargs: Any
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            env=environment.cdk_environment,
+            termination_protection=environment.termination_protection,
+            **kwargs,
+        )
+        self.environment_settings = environment
+        self.key = self._key(environment)
+
+    def announce(self, kind: str, endpoint: Endpoint) -> None:
+        """Say the endpoint's name in an output that starts with its kind."""
+        cdk.CfnOutput(self, f"{kind}EndpointName", value=endpoint.endpoint_name)
+        if self.key is None:
+            reason = (
+                "this environment serves public sample data and leaves encryption to AWS's own keys"
+            )
+            acknowledge_missing_key(endpoint, reason)
+            acknowledge(endpoint, "NIST.800.53.R5-CloudWatchLogGroupEncrypted", reason)
+
+    def _key(self, environment: Environment) -> kms.Key | None:
+        if not environment.customer_managed_key:
+            return None
+        return kms.Key(
+            self,
+            "Key",
+            description="Storage volumes, objects, topics and logs of inference endpoints",
+            enable_key_rotation=True,
+            removal_policy=environment.removal_policy,
+        )
+
+
+def container_of(
+    image: ContainerImage, handler: Handler, *, hostname: str | None = None
+) -> Container:
+    """A container that serves a handler of ``model_code``."""
+    return Container(image=image, artifact=artifact_of(handler), hostname=hostname)
+
+
+def artifact_of(handler: Handler) -> PackagedArtifact:
+    """The archive of a handler of ``model_code``."""
+    return ModelArtifact.from_handler(
+        handler.code, shared=handler.shared, model_files=handler.model_files
+    )
