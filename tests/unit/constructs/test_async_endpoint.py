@@ -187,7 +187,7 @@ def test_each_metric_method_gives_a_metric_of_the_kind(stack: cdk.Stack) -> None
     ],
 )
 def test_what_sagemaker_refuses_is_refused_by_name(
-    stack: cdk.Stack, argument: str, value: object
+    stack: cdk.Stack, argument: str, value: Any
 ) -> None:
     with pytest.raises(ValueError, match=rf"{argument} must .*got '?{value}"):
         _endpoint(stack, **{argument: value})

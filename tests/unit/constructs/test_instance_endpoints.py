@@ -452,7 +452,8 @@ def test_hostname_that_sagemaker_refuses_is_refused() -> None:
 def test_values_known_at_deployment_are_not_judged_now(stack: cdk.Stack) -> None:
     count = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
 
-    realtime(stack, instances=Instances(instance_type="ml.m5.large", count=count))
+    instances = Instances(instance_type="ml.m5.large", count=count)  # type: ignore[arg-type]
+    realtime(stack, instances=instances)
 
     Template.from_stack(stack).has_resource_properties(
         "AWS::SageMaker::EndpointConfig",
