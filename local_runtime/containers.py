@@ -272,7 +272,7 @@ class Worker:
 
     async def _connect(self) -> None:
         address = self._address
-        assert address is not None  # noqa: S101 - a ready worker has one
+        assert address is not None
         try:
             connection = await connect(
                 address,

@@ -350,7 +350,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read_body(self, data: bytes) -> None:
         framing = self._framing
-        assert framing is not None  # noqa: S101 - the caller's condition
+        assert framing is not None
         try:
             pieces, rest = framing.feed(data)
         except MalformedHttpError as error:
@@ -429,7 +429,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def respond(self, status: int, headers: bytes, body: bytes | bytearray | memoryview) -> None:
         request = self._request
-        assert request is not None  # noqa: S101 - Request.respond asks only while it is current
+        assert request is not None
         head = b"%b%b%bcontent-length: %d\r\n%b\r\n" % (
             STATUS_LINES.get(status) or status_line(status),
             headers,
@@ -449,7 +449,7 @@ class Connection(asyncio.BufferedProtocol):
         self, status: int, headers: Headers, *, length: int | None, has_body: bool
     ) -> None:
         request = self._request
-        assert request is not None  # noqa: S101 - Request.start_response asks only while it is current
+        assert request is not None
         lines = [status_line(status)]
         lines += [b"%b: %b\r\n" % header for header in headers]
         self._chunked_answer = False
@@ -496,7 +496,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _next(self) -> None:
         request, self._request = self._request, None
-        assert request is not None  # noqa: S101 - a request was current until here
+        assert request is not None
         self._release()
         if not request.head.keep_alive:
             self._closing = True

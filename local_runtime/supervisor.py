@@ -187,7 +187,7 @@ class Supervisor:
     def _start_data_plane(self) -> None:
         if self._stop_signals:
             return
-        assert self._control is not None  # noqa: S101 - started before
+        assert self._control is not None
         ready, tell_ready = os.pipe()
         arguments = [
             *("-m", "local_runtime.gateway", str(self._run_dir), str(self._state_dir)),

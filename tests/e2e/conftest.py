@@ -121,7 +121,7 @@ class Runtime:
         (folder / "own_server.py").write_text(OWN_SERVER)
         (folder / "settings.toml").write_text(settings)
         self._errors = (folder / "stderr.txt").open("w+")
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "local_runtime", "up", "--port", str(port),
              "--settings", str(folder / "settings.toml"), "--state-dir", str(self.state_dir)],
             cwd=REPOSITORY,

@@ -31,7 +31,7 @@ LEAVES_A_DAEMON = ECHO.replace(
 
 def up(*arguments: str) -> subprocess.CompletedProcess[str]:
     """``up`` with arguments that it refuses."""
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-m", "local_runtime", "up", *arguments],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
