@@ -36,7 +36,7 @@ from local_runtime.http_client import (
     connect,
     fetch,
 )
-from local_runtime.logs import cut_large, log_size, tail
+from local_runtime.logs import log_size, tail
 from local_runtime.processes import (
     ProcessGroup,
     ProcessRegister,
@@ -120,17 +120,18 @@ class Worker:
         self.container = container
         self.ready = False
         self.connections: set[HttpConnection] = set()
-        self._index = index
         self._plan = container.plan
         self._limits = container.limits
         self._max_connections = (
             self._limits.connections_per_program if self._plan.program.listens_on_port else 1
         )
+        self._socket_path = Path(f"{self._plan.socket_prefix}{index}.sock")
         self._address: Address | None = None
         self._process: ProcessGroup | None = None
         self._connecting: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._supervision: asyncio.Task[None] | None = None
+        self._coming_back: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
@@ -158,6 +159,8 @@ class Worker:
         if supervision is not None:
             supervision.cancel()
             await asyncio.gather(supervision, return_exceptions=True)
+        if not self._plan.program.listens_on_port:
+            self._socket_path.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End the process at once; unless the container is stopping, it is started again."""
@@ -238,9 +241,8 @@ class Worker:
     def _new_address(self) -> Address:
         if self._plan.program.listens_on_port:
             return TcpAddress(free_ports(PORTS_PER_CONTAINER))
-        path = Path(f"{self._plan.socket_prefix}{self._index}.sock")
-        path.unlink(missing_ok=True)  # of the process before
-        return UnixAddress(str(path))
+        self._socket_path.unlink(missing_ok=True)  # of the process before
+        return UnixAddress(str(self._socket_path))
 
     def _become_ready(self) -> None:
         self.ready = True
@@ -255,10 +257,18 @@ class Worker:
             self.container.ready_workers -= 1
         for task in self._connecting:
             task.cancel()
+        if self._coming_back is not None:
+            self._coming_back.cancel()
+            self._coming_back = None
         for connection in list(self.connections):
             connection.close()
 
     # -- connections
+
+    @property
+    def connecting(self) -> int:
+        """Connections that are being opened."""
+        return len(self._connecting)
 
     def grow(self) -> bool:
         """Open one more connection, if the worker takes one; says whether it does."""
@@ -297,7 +307,19 @@ class Worker:
 
     def connection_closed(self, connection: HttpConnection) -> None:
         self.connections.discard(connection)
+        if self.ready and not self._plan.program.listens_on_port:
+            # The sockets of a dying process close before its exit is known, and its listening one
+            # may still accept for a moment: nothing is sent before it has answered a ping again.
+            self._become_unready()
+            self._coming_back = self._loop.create_task(self._come_back())
         self.container.connection_closed(connection)
+
+    async def _come_back(self) -> None:
+        process, address = self._process, self._address
+        assert process is not None and address is not None  # noqa: PT018 - it was ready
+        await self._ping_until_ready(address)
+        if process is self._process and process.running and not self._stopping:
+            self._become_ready()
 
     def sweep(self, now_s: float) -> None:
         """Look for requests that take too long, and for connections that idle too long."""
@@ -361,7 +383,7 @@ class Container:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
-        kill_children(mark=self.plan.mark)
+        await asyncio.to_thread(kill_children, mark=self.plan.mark)
         while self._waiting:
             self._waiting.popleft().refused(ServiceUnavailable("the container was stopped"))
 
@@ -389,7 +411,6 @@ class Container:
             self._waiting.popleft().refused(
                 ServiceUnavailable(f"{self.title} had no free worker in time")
             )
-        cut_large((self.plan.log,), self.limits.log_file_bytes)
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
     # -- requests
@@ -416,7 +437,8 @@ class Container:
 
     def grow(self) -> None:
         """Open connections for the requests that wait, as far as the workers take them."""
-        for _ in range(len(self._waiting)):
+        connecting = sum(worker.connecting for worker in self._workers)
+        for _ in range(len(self._waiting) - connecting):
             if not any(worker.grow() for worker in self._workers):
                 return
 

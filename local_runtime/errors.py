@@ -1,13 +1,13 @@
 """What ``sagemaker-runtime`` answers when it does not answer with a prediction.
 
+NotServableError                    an endpoint cannot be brought into service (FailureReason)
 RuntimeApiError
 ├── ValidationError            400  the request cannot be served as it is
 │   ├── EndpointNotFound
 │   ├── PayloadTooLarge
 │   └── TargetModelNotSupported
 ├── ModelError                 424  a container answered with an error, or not at all
-├── ServiceUnavailable         503  nothing can serve now; the client may try again
-└── UnknownOperation           404  no such route
+└── ServiceUnavailable         503  nothing can serve now; the client may try again
 
 ``to_response`` is the one place that turns an error into bytes.
 
@@ -81,13 +81,6 @@ class ServiceUnavailable(RuntimeApiError):  # noqa: N818 - AWS's name
 
     code = "ServiceUnavailable"
     status = 503
-
-
-class UnknownOperation(RuntimeApiError):  # noqa: N818 - AWS's name
-    """The route belongs to the runtime API, but is none of its operations."""
-
-    code = "UnknownOperationException"
-    status = 404
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,22 +44,23 @@ def test_bytes_that_are_no_text_do_not_hide_the_lines_around_them(tmp_path: Path
 
 
 def test_a_large_log_is_moved_and_its_writers_go_on(tmp_path: Path) -> None:
-    log = tmp_path / "deep" / "log"
+    log = tmp_path / "logs" / "deep" / "one.log"
     writer = open_log(log)
     os.write(writer, b"x" * 100)
 
-    cut_large([log, tmp_path / "gone"], 99)
+    cut_large(tmp_path, 99)
     os.write(writer, b"after")
     os.close(writer)
 
     assert log.read_bytes() == b"after"
-    assert log.with_name("log.1").read_bytes() == b"x" * 100
+    assert log.with_name("one.log.1").read_bytes() == b"x" * 100
 
 
 def test_a_small_log_stays(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+    log = tmp_path / "logs" / "one.log"
+    log.parent.mkdir()
     log.write_bytes(b"x" * 100)
 
-    cut_large([log], 100)
+    cut_large(tmp_path, 100)
 
     assert log_size(log) == 100
