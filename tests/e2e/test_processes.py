@@ -49,15 +49,6 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if runs(pid)]
 
 
-def folders() -> set[str]:
-    """What a runtime may leave in the folder for temporary files."""
-    return {
-        entry.name
-        for entry in os.scandir("/tmp")  # noqa: S108 - only looked at
-        if entry.name.startswith(("slr-", "local-runtime-state-"))
-    }
-
-
 def answers(runtime: Runtime, name: str) -> bool:
     try:
         return bool(runtime.invoke(name, b"x")["Body"] == b"x")
@@ -123,8 +114,7 @@ def test_two_runtimes_serve_side_by_side(runtime: Runtime, start_runtime: Start)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_signal_ends_everything(start_runtime: Start, number: signal.Signals) -> None:
-    before = folders()
-    runtime = start_runtime()
+    runtime = start_runtime(keeps_state=False)
     runtime.deploy(runtime.handler(LEAVES_A_DAEMON), runtime.handler(ECHO))
     processes = list(runtime.processes())
     assert len(processes) >= 5  # two planes, two containers, one daemon
@@ -133,7 +123,7 @@ def test_a_signal_ends_everything(start_runtime: Start, number: signal.Signals) 
 
     assert runtime.process.wait(timeout=20) == 0
     assert alive(processes) == []
-    assert folders() <= before
+    assert list(runtime.temporary.iterdir()) == []
 
 
 def test_a_second_signal_does_not_wait_for_a_container(start_runtime: Start) -> None:
@@ -193,15 +183,14 @@ def test_a_killed_control_plane_ends_the_runtime(start_runtime: Start) -> None:
 
 
 def test_nothing_outlives_a_killed_supervisor(start_runtime: Start) -> None:
-    before = folders()
-    runtime = start_runtime()
+    runtime = start_runtime(keeps_state=False)
     runtime.deploy(runtime.handler(LEAVES_A_DAEMON), {"Image": "tests/own-server"})
     processes = list(runtime.processes())
 
     runtime.process.kill()
 
     wait_until(lambda: not alive(processes))
-    wait_until(lambda: folders() <= before)
+    wait_until(lambda: not list(runtime.temporary.iterdir()))
 
 
 def test_an_idle_or_slow_client_does_not_keep_its_connection(start_runtime: Start) -> None:
