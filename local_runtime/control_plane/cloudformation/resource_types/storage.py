@@ -21,14 +21,29 @@ _MISSING = ("NoSuchBucket", "NoSuchBucketPolicy")
 
 
 class Bucket(ResourceType):
-    """``AWS::S3::Bucket``: each setting goes to the operation that puts it.
-
-    A setting without such an operation here is named in the resource's event.
-    """
+    """``AWS::S3::Bucket``: each setting goes to the operation that puts it."""
 
     name_property = "BucketName"
     create_only: frozenset[str] | None = frozenset(
-        {"BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"}
+        {"BucketName", "BucketNamePrefix", "BucketNamespace"}
+    )
+    ignored = frozenset(
+        {
+            "AbacStatus",
+            "AccelerateConfiguration",
+            "AccessControl",
+            "AnalyticsConfigurations",
+            "BucketNamePrefix",
+            "BucketNamespace",
+            "IntelligentTieringConfigurations",
+            "InventoryConfigurations",
+            "MetadataConfiguration",
+            "MetadataTableConfiguration",
+            "MetricsConfigurations",
+            "ObjectLockConfiguration",
+            "ReplicationConfiguration",
+            "WebsiteConfiguration",
+        }
     )
 
     def create(self, context: Context, properties: Properties) -> Live:
@@ -59,11 +74,7 @@ class Bucket(ResourceType):
 
     def _put(self, context: Context, name: str, old: Properties, new: Properties) -> str | None:
         """Bring every setting to its new value; the warnings of what is not carried out."""
-        warnings = [
-            f"{setting} is recorded only"
-            for setting in sorted(new)
-            if setting not in _SETTINGS and setting not in (*self.create_only_names(), "Tags")
-        ]
+        warnings = []
         for setting, (operation, member, spell, removal) in _SETTINGS.items():
             if setting in new and new[setting] != old.get(setting):
                 request = {"Bucket": name, member: spell(new[setting])}
@@ -85,13 +96,9 @@ class Bucket(ResourceType):
         if tags:
             request = {"Bucket": name, "Tagging": {"TagSet": tags}}
             context.call(_SERVICE, "PutBucketTagging", request)
-        elif old.get("Tags"):
+        elif context.tags_before(old):
             context.call(_SERVICE, "DeleteBucketTagging", {"Bucket": name})
         return f"warning: {'; '.join(warnings)}" if warnings else None
-
-    def create_only_names(self) -> frozenset[str]:
-        """The properties that creation itself takes."""
-        return frozenset() if self.create_only is None else self.create_only
 
 
 class BucketPolicy(ResourceType):
