@@ -26,7 +26,8 @@ from local_runtime.controller import Controller, ControlPlane
 from local_runtime.endpoints import EndpointTable
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import UnixAddress
-from local_runtime.http_server import Request, Server, ServerTimeouts
+from local_runtime.http_request import Request
+from local_runtime.http_server import Server, ServerTimeouts
 from local_runtime.logs import cut_large
 from local_runtime.processes import ProcessRegister, adopt_orphans, kill_children
 from local_runtime.provisioning import Provisioner

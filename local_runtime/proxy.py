@@ -14,7 +14,7 @@ import logging
 from collections import deque
 from typing import Final, cast
 
-from local_runtime.http_server import Request
+from local_runtime.http_request import Request
 from local_runtime.http_wire import (
     HOP_BY_HOP,
     MAX_HEAD_BYTES,

@@ -22,7 +22,7 @@ from local_runtime.errors import (
     to_response,
 )
 from local_runtime.http_client import Answer, Body
-from local_runtime.http_server import Request
+from local_runtime.http_request import Request
 from local_runtime.http_wire import RequestHead
 from local_runtime.instances import Instance, Variant
 from local_runtime.pipeline import Invocation
