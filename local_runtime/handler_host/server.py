@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import select
 
@@ -71,8 +72,10 @@ class Server:
         try:
             # accept() of the socket module is this call wrapped into its class
             descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
-        except OSError:  # gone before it was accepted, or no descriptor left for it
-            return None
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise SystemExit("no file descriptor is left for a connection") from error
+            return None  # gone before it was accepted
         return _socket.socket(fileno=descriptor)
 
     def parse(self, data: bytes) -> Head:
