@@ -92,9 +92,12 @@ class Container:
             f"The {place.container} container for production variant {place.variant} did not pass"
             f" the ping health check. {error} Last log lines: "
         )
-        lines = "\n".join(tail(self.plan.log, since=since))
-        # The end says most, and AWS's field is short.
-        return reason + (lines[len(reason) - FAILURE_REASON_MAX_LENGTH :] or "(none)")
+        lines = tail(self.plan.log, since=since)
+        # AWS's field is short, and what was printed last says most.
+        room = FAILURE_REASON_MAX_LENGTH - len(reason)
+        while len(lines) > 1 and len("\n".join(lines)) > room:
+            del lines[0]
+        return reason + ("\n".join(lines)[-room:] or "(none)")
 
     def _sweep(self) -> None:
         now_s = self._loop.time()

@@ -170,6 +170,26 @@ def test_a_data_plane_killed_during_an_update_finishes_it(start_runtime: Start) 
     assert answers(runtime, name)
 
 
+def test_an_endpoint_that_cannot_be_restored_at_once_is_unavailable_until_it_can(
+    start_runtime: Start,
+) -> None:
+    runtime = start_runtime()
+    container = runtime.handler(ECHO)
+    name = runtime.deploy(container)
+    key = container["ModelDataUrl"].removeprefix("s3://models/")
+    archive = runtime.s3.get_object(Bucket="models", Key=key)["Body"].read()
+    runtime.s3.delete_object(Bucket="models", Key=key)
+
+    os.kill(runtime.pids("gateway")[0], signal.SIGKILL)
+    wait_until(lambda: "cannot be restored" in runtime.stderr)
+    with pytest.raises(ClientError, match="being restarted"):
+        runtime.invoke(name, b"x")
+    runtime.s3.put_object(Bucket="models", Key=key, Body=archive)
+
+    wait_until(lambda: answers(runtime, name))
+    assert runtime.settled(name)["EndpointStatus"] == "InService"
+
+
 def test_a_killed_control_plane_ends_the_runtime(start_runtime: Start) -> None:
     runtime = start_runtime()
     runtime.deploy(runtime.handler(ECHO))
