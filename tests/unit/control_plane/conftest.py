@@ -154,6 +154,15 @@ class RunningControlPlane:
         self.client("cloudformation").delete_stack(StackName=name)
         return self.finish(name)
 
+    def failures(self, stack_id: str) -> list[str]:
+        """Why resources of a stack failed, oldest first."""
+        events = self.client("cloudformation").describe_stack_events(StackName=stack_id)
+        return [
+            event["ResourceStatusReason"]
+            for event in reversed(events["StackEvents"])
+            if event["ResourceStatus"].endswith("_FAILED")
+        ]
+
     def events(self, stack_id: str) -> list[str]:
         """A stack's history, oldest first, as ``logical id: status``."""
         events = self.client("cloudformation").describe_stack_events(StackName=stack_id)

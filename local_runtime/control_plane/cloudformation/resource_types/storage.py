@@ -87,11 +87,10 @@ class Bucket(ResourceType):
                         raise
                     warnings.append(f"LoggingConfiguration is recorded only: {refusal}")
             elif setting in old and setting not in new:
-                if removal is None:
-                    request = {"Bucket": name, member: {}}
-                    context.call(_SERVICE, operation, request)
-                else:
+                if isinstance(removal, str):
                     context.call(_SERVICE, removal, {"Bucket": name})
+                else:
+                    context.call(_SERVICE, operation, {"Bucket": name, member: removal})
         tags = context.tags(new)
         if tags:
             request = {"Bucket": name, "Tagging": {"TagSet": tags}}
@@ -242,8 +241,8 @@ def _renamed(value: Properties, **names: str) -> Properties:
 
 
 # Setting: the operation that puts it, the member it travels in, how the API spells it, and the
-# operation that removes it (None: putting an empty one does).
-_SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | None]] = {
+# operation that removes it or the value that stands for none.
+_SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | Properties]] = {
     "OwnershipControls": (
         "PutBucketOwnershipControls",
         "OwnershipControls",
@@ -260,7 +259,7 @@ _SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | None]] = {
         "PutBucketVersioning",
         "VersioningConfiguration",
         _same,
-        None,
+        {"Status": "Suspended"},
     ),
     "BucketEncryption": (
         "PutBucketEncryption",
@@ -284,12 +283,12 @@ _SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | None]] = {
         "PutBucketLogging",
         "BucketLoggingStatus",
         _logging,
-        None,
+        {},
     ),
     "NotificationConfiguration": (
         "PutBucketNotificationConfiguration",
         "NotificationConfiguration",
         _notification,
-        None,
+        {},
     ),
 }
