@@ -14,7 +14,7 @@ import threading
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -349,5 +349,6 @@ def _protect(folder: Path) -> None:
 def remove_tree(folder: Path) -> None:
     """Delete a folder with everything in it, also what was made read-only."""
     for parent, _, _ in os.walk(folder):
-        Path(parent).chmod(0o700)
+        with suppress(OSError):
+            Path(parent).chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,67 +1,21 @@
-"""A container: processes that answer ``/ping`` and ``/invocations``, and the queue before them.
-
-A container of our own serving stacks has one or more workers, each a process that answers one
-request at a time on a unix socket. A program that stands in for somebody's image is one process
-that listens on a port and serves as many connections as it gets. Both are ``Worker``.
-"""
+"""A container: its workers, and the queue of requests before them."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
-from hosting.limits import CONNECT_TIMEOUT_S, FAILURE_REASON_MAX_LENGTH
-from local_runtime.errors import (
-    ContainerPlace,
-    NotServableError,
-    RuntimeApiError,
-    ServiceUnavailable,
-)
-from local_runtime.http_client import (
-    Address,
-    AnswerTooLargeError,
-    Body,
-    ConnectionLostError,
-    Exchange,
-    HttpConnection,
-    TcpAddress,
-    UnixAddress,
-    connect,
-    fetch,
-)
-from local_runtime.logs import cut_large, log_size, tail
-from local_runtime.processes import (
-    ProcessGroup,
-    ProcessRegister,
-    describe_exit,
-    kill_children,
-)
+from hosting.limits import FAILURE_REASON_MAX_LENGTH
+from local_runtime.errors import RuntimeApiError, ServiceUnavailable
+from local_runtime.http_client import Body, ConnectionLostError, Exchange, HttpConnection
+from local_runtime.logs import log_size, tail
+from local_runtime.processes import ProcessRegister, kill_children
 from local_runtime.settings import Limits
 from local_runtime.tasks import together
-
-_log = logging.getLogger(__name__)
+from local_runtime.workers import ContainerFailedError, ContainerPlan, Worker
 
 _SWEEP_INTERVAL_S: Final = 0.25
-# A server in a container may close an idle connection at any moment, and a request sent into that
-# moment is lost. The shortest keep-alive in common use is gunicorn's, 2 s.
-_IDLE_PORT_CONNECTION_S: Final = 1.0
-_STABLE_AFTER_S: Final = 60.0
-_FIRST_PING_DELAY_S: Final = 0.01
-_PING_DELAY_MAX_S: Final = 0.2
-# Below the ports that Linux and macOS give to outgoing connections.
-_PORTS: Final = range(20_000, 32_000)
-PORTS_PER_CONTAINER: Final = 10
-
-
-class ContainerFailedError(NotServableError):
-    """A container did not become ready; the message is for FailureReason."""
 
 
 class Call(Exchange, Protocol):
@@ -83,244 +37,6 @@ class Call(Exchange, Protocol):
 
     def refused(self, error: RuntimeApiError) -> None:
         """The request was not sent to the container."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProgramSpec:
-    """How to start one worker.
-
-    ``command`` and ``environment`` are made for an address, because each start gets a new one.
-    """
-
-    command: Callable[[Address], Sequence[str]]
-    environment: Callable[[Address], Mapping[str, str]]
-    cwd: Path
-    listens_on_port: bool
-    inherited_fds: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ContainerPlan:
-    """Everything that is decided before a container starts."""
-
-    place: ContainerPlace
-    program: ProgramSpec
-    workers: int
-    log: Path
-    socket_prefix: str
-    startup_timeout_s: float
-    response_limit: int
-    mark: str
-
-
-class Worker:
-    """One process of a container: started, watched, started again when it dies."""
-
-    def __init__(self, container: Container, index: int) -> None:
-        self.container = container
-        self.ready = False
-        self.connections: set[HttpConnection] = set()
-        self._index = index
-        self._plan = container.plan
-        self._limits = container.limits
-        self._max_connections = (
-            self._limits.connections_per_program if self._plan.program.listens_on_port else 1
-        )
-        self._address: Address | None = None
-        self._process: ProcessGroup | None = None
-        self._connecting: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        self._supervision: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
-
-    async def start(self) -> None:
-        """Start the process and wait until it is ready; from then on it is kept alive.
-
-        Raises:
-            ContainerFailedError: it ended, or was not ready in time.
-        """
-        process = await self._launch()
-        self._supervision = self._loop.create_task(self._keep_alive(process))
-
-    async def stop(self, grace_s: float) -> None:
-        """End the process: SIGTERM, and SIGKILL after ``grace_s``."""
-        self._stopping = True
-        self._become_unready()
-        process, supervision = self._process, self._supervision
-        if process is not None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(grace_s):
-                    await process.exited()
-            except TimeoutError:
-                process.kill()
-                await process.exited()
-        if supervision is not None:
-            supervision.cancel()
-            await asyncio.gather(supervision, return_exceptions=True)
-
-    def kill(self) -> None:
-        """End the process at once; unless the container is stopping, it is started again."""
-        if self._process is not None:
-            self._process.kill()
-
-    # -- life of the process
-
-    async def _launch(self) -> ProcessGroup:
-        plan = self._plan
-        self._address = address = self._new_address()
-        process = self._process = await ProcessGroup.start(
-            plan.program.command(address),
-            environment=plan.program.environment(address),
-            cwd=plan.program.cwd,
-            log=plan.log,
-            open_files=self._limits.open_files,
-            register=self.container.register,
-            inherited_fds=plan.program.inherited_fds,
-        )
-        exited = self._loop.create_task(process.exited())
-        ready = self._loop.create_task(self._ping_until_ready(address))
-        try:
-            await asyncio.wait(
-                {exited, ready},
-                timeout=plan.startup_timeout_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if exited.done():
-                raise ContainerFailedError(f"It {describe_exit(exited.result())}.")
-            if not ready.done():
-                process.kill()
-                await exited
-                raise ContainerFailedError(f"It was not ready after {plan.startup_timeout_s:g} s.")
-        except asyncio.CancelledError:
-            process.kill()
-            await process.exited()
-            raise
-        finally:
-            ready.cancel()
-            exited.cancel()
-        self._become_ready()
-        return process
-
-    async def _ping_until_ready(self, address: Address) -> None:
-        delay_s = _FIRST_PING_DELAY_S
-        while True:
-            try:
-                answer = await fetch(address, "GET", "/ping", timeout_s=self._limits.ping_timeout_s)
-            except (OSError, ConnectionLostError, AnswerTooLargeError):
-                pass  # not listening yet; a program that ends is noticed by its exit
-            else:
-                if answer.status == 200:
-                    return
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 1.3, _PING_DELAY_MAX_S)
-
-    async def _keep_alive(self, process: ProcessGroup) -> None:
-        backoff_s = self._limits.restart_backoff_s
-        while True:
-            started_at_s = self._loop.time()
-            code = await process.exited()
-            self._become_unready()
-            if self._stopping:
-                return
-            if self._loop.time() - started_at_s > _STABLE_AFTER_S:
-                backoff_s = self._limits.restart_backoff_s
-            _log.warning("%s %s; it is started again", self.container.title, describe_exit(code))
-            while True:
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(backoff_s * 2, self._limits.restart_backoff_max_s)
-                try:
-                    process = await self._launch()
-                    break
-                except (ContainerFailedError, OSError) as error:
-                    _log.warning("%s did not start again: %s", self.container.title, error)
-
-    def _new_address(self) -> Address:
-        if self._plan.program.listens_on_port:
-            return TcpAddress(free_ports(PORTS_PER_CONTAINER))
-        path = Path(f"{self._plan.socket_prefix}{self._index}.sock")
-        path.unlink(missing_ok=True)  # of the process before
-        return UnixAddress(str(path))
-
-    def _become_ready(self) -> None:
-        self.ready = True
-        self.container.ready_workers += 1
-        self.container.grow()
-        if not self._plan.program.listens_on_port:
-            self.grow()
-
-    def _become_unready(self) -> None:
-        if self.ready:
-            self.ready = False
-            self.container.ready_workers -= 1
-        for task in self._connecting:
-            task.cancel()
-        for connection in list(self.connections):
-            connection.close()
-
-    # -- connections
-
-    def grow(self) -> bool:
-        """Open one more connection, if the worker takes one; says whether it does."""
-        busy = len(self.connections) + len(self._connecting)
-        if not self.ready or busy >= self._max_connections:
-            return False
-        task = self._loop.create_task(self._connect())
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
-        return True
-
-    async def _connect(self) -> None:
-        address = self._address
-        assert address is not None  # noqa: S101 - a ready worker has one
-        try:
-            connection = await connect(
-                address,
-                self,
-                response_limit=self._plan.response_limit,
-                timeout_s=max(CONNECT_TIMEOUT_S, self._limits.ping_timeout_s),
-            )
-        except OSError as error:
-            self.container.could_not_connect(error)
-            return
-        if not self.ready:
-            connection.close()
-            return
-        self.connections.add(connection)
-        self.container.connection_idle(connection)
-
-    def connection_idle(self, connection: HttpConnection) -> None:
-        if self.ready:
-            self.container.connection_idle(connection)
-        else:
-            connection.close()
-
-    def connection_closed(self, connection: HttpConnection) -> None:
-        self.connections.discard(connection)
-        self.container.connection_closed(connection)
-
-    def sweep(self, now_s: float) -> None:
-        """Look for requests that take too long, and for connections that idle too long."""
-        on_port = self._plan.program.listens_on_port
-        for connection in list(self.connections):
-            if connection.deadline <= now_s:
-                self._time_out(connection)
-            elif (
-                on_port
-                and connection.exchange is None
-                and now_s - connection.idle_since > _IDLE_PORT_CONNECTION_S
-            ):
-                connection.close()
-
-    def _time_out(self, connection: HttpConnection) -> None:
-        call = connection.exchange
-        connection.abandon()
-        if not self._plan.program.listens_on_port:
-            # It serves one request at a time, and that one does not end: nothing else would.
-            self._become_unready()
-            self.kill()
-        if call is not None:
-            self.container.report_timeout(call)
 
 
 class Container:
@@ -361,7 +77,7 @@ class Container:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
-        kill_children(mark=self.plan.mark)
+        await asyncio.to_thread(kill_children, mark=self.plan.mark)
         while self._waiting:
             self._waiting.popleft().refused(ServiceUnavailable("the container was stopped"))
 
@@ -376,9 +92,12 @@ class Container:
             f"The {place.container} container for production variant {place.variant} did not pass"
             f" the ping health check. {error} Last log lines: "
         )
-        lines = "\n".join(tail(self.plan.log, since=since))
-        # The end says most, and AWS's field is short.
-        return reason + (lines[len(reason) - FAILURE_REASON_MAX_LENGTH :] or "(none)")
+        lines = tail(self.plan.log, since=since)
+        # AWS's field is short, and what was printed last says most.
+        room = FAILURE_REASON_MAX_LENGTH - len(reason)
+        while len(lines) > 1 and len("\n".join(lines)) > room:
+            del lines[0]
+        return reason + ("\n".join(lines)[-room:] or "(none)")
 
     def _sweep(self) -> None:
         now_s = self._loop.time()
@@ -389,7 +108,6 @@ class Container:
             self._waiting.popleft().refused(
                 ServiceUnavailable(f"{self.title} had no free worker in time")
             )
-        cut_large((self.plan.log,), self.limits.log_file_bytes)
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
     # -- requests
@@ -416,7 +134,8 @@ class Container:
 
     def grow(self) -> None:
         """Open connections for the requests that wait, as far as the workers take them."""
-        for _ in range(len(self._waiting)):
+        connecting = sum(worker.connecting for worker in self._workers)
+        for _ in range(len(self._waiting) - connecting):
             if not any(worker.grow() for worker in self._workers):
                 return
 
@@ -439,6 +158,8 @@ class Container:
         """A ready worker does not accept connections: one waiting request learns about it."""
         if self._waiting:
             self._waiting.popleft().failed(ConnectionLostError(f"it cannot be reached ({error})"))
+            # Later, when this attempt does not count any more as one under way.
+            self._loop.call_soon(self.grow)
 
     def report_timeout(self, exchange: Exchange) -> None:
         """Tell a request that its time is over."""
@@ -448,20 +169,3 @@ class Container:
     def _send(self, connection: HttpConnection, call: Call) -> None:
         deadline = self._loop.time() + self.limits.invocation_timeout_s
         connection.send(call.head, call.body, call, deadline)
-
-
-def free_ports(count: int) -> int:
-    """The first of ``count`` successive ports that are free now.
-
-    The container binds the first and may use the others (SAGEMAKER_SAFE_PORT_RANGE).
-    """
-    while True:
-        first = random.choice(_PORTS[: -count + 1])  # noqa: S311 - no secret
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_S: Final = 25.0
 _RETRY_S: Final = 0.5
-_RESTORE_RETRY_S: Final = 5.0
+_RESTORE_RETRY_S: Final = 2.0
 
 Entry = Mapping[str, Any]
 
@@ -158,6 +158,8 @@ class _Reconciler:
         key = (entry["generation"], entry["deleting"])
         if key != self._key:
             self._key = key
+            if entry["status"] in {"InService", "Updating"}:
+                self._endpoint.has_served = True  # in the life of another data plane, perhaps
             self._task = asyncio.create_task(self._work(entry, self._task))
 
     def vanish(self) -> None:
@@ -196,37 +198,34 @@ class _Reconciler:
     # -- towards a generation
 
     async def _bring_about(self, entry: Entry) -> None:
-        status = entry.get("status")
+        status = entry["status"]
         if status == "Failed":
             return  # known since before this process began: only a delete helps it
-        restored = self._endpoint.fleet is None and status in {"InService", "Updating"}
-        if restored:
-            self._endpoint.has_served = True
-            previous = entry["previous"]
-            if previous is not None:
-                await self._restore(entry, previous)
+        if self._endpoint.fleet is None and status == "InService":
+            # Another data plane served it and has died: nothing to report, and no giving up.
+            while not await self._restore(entry, entry):  # noqa: ASYNC110 - nobody tells when
+                await asyncio.sleep(_RESTORE_RETRY_S)
+            return
+        if self._endpoint.fleet is None and entry["previous"] is not None:
+            await self._restore(entry, entry["previous"])
         try:
             fleet = await self._start(entry, entry)
         except (NotServableError, OSError) as error:
-            if restored and status == "InService":
-                _log.warning("endpoint %s cannot be restored: %s", entry["name"], error)
-                await asyncio.sleep(_RESTORE_RETRY_S)
-                await self._bring_about(entry)
-                return
             outcome = "Failed" if self._endpoint.fleet is None else "RolledBack"
             _log.warning("endpoint %s: %s: %s", entry["name"], outcome, error)
             await self._control_plane.report(entry, outcome, str(error), self._endpoint.fleet)
             return
         self._switch_to(fleet)
-        if not (restored and status == "InService"):
-            await self._control_plane.report(entry, "InService", fleet=fleet)
+        await self._control_plane.report(entry, "InService", fleet=fleet)
         _log.info("endpoint %s: generation %s serves", entry["name"], entry["generation"])
 
-    async def _restore(self, entry: Entry, previous: Entry) -> None:
+    async def _restore(self, entry: Entry, deployment: Entry) -> bool:
         try:
-            self._switch_to(await self._start(entry, previous))
+            self._switch_to(await self._start(entry, deployment))
         except (NotServableError, OSError) as error:
             _log.warning("endpoint %s cannot be restored: %s", entry["name"], error)
+            return False
+        return True
 
     async def _start(self, entry: Entry, deployment: Entry) -> Fleet:
         config, models = deployment["config"], deployment["models"]

@@ -1,13 +1,15 @@
 """What ``sagemaker-runtime`` answers when it does not answer with a prediction.
 
+NotServableError                    an endpoint cannot be brought into service (FailureReason)
 RuntimeApiError
 ├── ValidationError            400  the request cannot be served as it is
 │   ├── EndpointNotFound
 │   ├── PayloadTooLarge
 │   └── TargetModelNotSupported
+├── ThrottlingException        400  more requests at once than the variant takes
 ├── ModelError                 424  a container answered with an error, or not at all
-├── ServiceUnavailable         503  nothing can serve now; the client may try again
-└── UnknownOperation           404  no such route
+├── ModelNotReadyException     429  what would answer is still being started
+└── ServiceUnavailable         503  nothing can serve now; the client may try again
 
 ``to_response`` is the one place that turns an error into bytes.
 
@@ -76,18 +78,33 @@ class TargetModelNotSupported(ValidationError):  # noqa: N818 - says what happen
         return {"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED", **super().fields}
 
 
+class ThrottlingException(RuntimeApiError):  # noqa: N818 - AWS's name
+    """More requests at once than a serverless variant takes.
+
+    The service model has no such error; callers of AWS have seen this code with status 400 and a
+    message that is null.
+    """
+
+    code = "ThrottlingException"
+    status = 400
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {"message": None}
+
+
+class ModelNotReadyException(RuntimeApiError):  # noqa: N818 - AWS's name
+    """What would answer is still being started; the caller may try again."""
+
+    code = "ModelNotReadyException"
+    status = 429
+
+
 class ServiceUnavailable(RuntimeApiError):  # noqa: N818 - AWS's name
     """Nothing can serve the request now."""
 
     code = "ServiceUnavailable"
     status = 503
-
-
-class UnknownOperation(RuntimeApiError):  # noqa: N818 - AWS's name
-    """The route belongs to the runtime API, but is none of its operations."""
-
-    code = "UnknownOperationException"
-    status = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +193,19 @@ def no_answer(place: ContainerPlace, reason: str) -> ModelError:
         0,
         f"Amazon SageMaker could not get a response from the {place.container} container:"
         f" {reason}.",
+    )
+
+
+def out_of_memory(place: ContainerPlace, memory_mb: int) -> ModelError:
+    """A serverless environment has used more memory than its variant has.
+
+    AWS's exact words are not known; tools that read them look for ``insufficient memory``.
+    """
+    return ModelError(
+        place,
+        500,
+        f"The {place.container} container was stopped: insufficient memory, the limit is"
+        f" {memory_mb} MB.",
     )
 
 

@@ -26,11 +26,13 @@ from local_runtime.controller import Controller, ControlPlane
 from local_runtime.endpoints import EndpointTable
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import UnixAddress
-from local_runtime.http_server import Request, Server, ServerTimeouts
+from local_runtime.http_request import Request
+from local_runtime.http_server import Server, ServerTimeouts
+from local_runtime.logs import cut_large
 from local_runtime.processes import ProcessRegister, adopt_orphans, kill_children
 from local_runtime.provisioning import Provisioner
 from local_runtime.proxy import ControlPlaneProxy
-from local_runtime.runtime_api import ROUTE, RuntimeApi
+from local_runtime.runtime_api import ROUTE, RuntimeApi, is_operation
 from local_runtime.settings import RuntimeSettings
 
 INTERNAL_ROUTE: Final = b"/_local_runtime"
@@ -38,7 +40,7 @@ CONTROL_SOCKET: Final = "control.sock"
 SETTINGS_FILE: Final = "settings.json"
 PROCESSES: Final = "processes"
 
-_REAP_INTERVAL_S: Final = 5.0
+_TIDY_INTERVAL_S: Final = 1.0
 
 
 class Gateway:
@@ -50,7 +52,7 @@ class Gateway:
 
     def __call__(self, request: Request) -> None:
         path = request.path
-        if path.startswith(ROUTE):
+        if path.startswith(ROUTE) and is_operation(request):
             self._runtime_api.answer(request)
         elif not path.startswith(b"/"):
             _refuse(request, 400, b"the request's target must begin with /")
@@ -126,21 +128,24 @@ class DataPlane:
         )
         os.write(self._arguments.ready_fd, b"ready")
         os.close(self._arguments.ready_fd)
-        reaping = self._loop.create_task(self._reap())
+        tidying = self._loop.create_task(self._tidy())
         stopped = self._loop.create_task(stop.wait())
         await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
         if following.done():
             following.result()  # it never returns: this raises what broke it
-        reaping.cancel()
+        tidying.cancel()
         following.cancel()
         listening.close()
         await controller.stop(limits.stop_grace_s)
         server.close()
 
-    async def _reap(self) -> None:
+    async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(_REAP_INTERVAL_S)
+            await asyncio.sleep(_TIDY_INTERVAL_S)
             self._register.reap_orphans()
+            await asyncio.to_thread(
+                cut_large, self._state_dir, self._settings.limits.log_file_bytes
+            )
 
     def _supervisor_died(self) -> None:
         """Nobody else is left to clean up."""

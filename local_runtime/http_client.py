@@ -252,7 +252,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _more(self, data: bytes) -> None:
         framing = self._framing
-        assert framing is not None  # noqa: S101 - set with the head
+        assert framing is not None
         pieces, _ = framing.feed(data)
         for piece in pieces:
             self._pieces += piece
@@ -263,7 +263,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _complete(self, body: Body | None = None) -> None:
         head, exchange = self._head, self._exchange
-        assert head is not None  # noqa: S101 - an answer starts with its head
+        assert head is not None
         reusable = head.keep_alive
         if body is None:
             body = self._pieces if self._whole is None else self._whole

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, TypeVar, cast
 
+from local_runtime.http_request import Request, Sink
 from local_runtime.http_wire import (
     MAX_HEAD_BYTES,
     STATUS_LINES,
@@ -46,92 +47,6 @@ class ServerTimeouts:
     keep_alive_s: float = 120.0
     collect_s: float = 120.0
     stall_s: float = 60.0
-
-
-class Sink(Protocol):
-    """Takes a streamed body."""
-
-    def data(self, piece: bytes) -> None:
-        """Take one piece."""
-
-    def end(self) -> None:
-        """The body is complete."""
-
-
-class Request:
-    """One request and the way to answer it."""
-
-    __slots__ = ("_connection", "aborted", "head", "on_abort", "path")
-
-    def __init__(self, connection: Connection, head: RequestHead) -> None:
-        self._connection = connection
-        self.head = head
-        self.path = head.target.partition(b"?")[0]
-        self.aborted = False
-        self.on_abort: Callable[[], None] | None = None
-
-    def collect(
-        self,
-        limit: int,
-        collected: Callable[[bytes | bytearray], None],
-        too_large: Callable[[int | None], None],
-    ) -> None:
-        """Receive the whole body, then call ``collected``.
-
-        A body over ``limit`` bytes is not kept: ``too_large`` gets its size (None when the client
-        did not announce it).
-        """
-        self._connection.collect(limit, collected, too_large)
-
-    def stream(self, sink: Sink) -> None:
-        """Hand each piece of the body to ``sink`` as it arrives."""
-        self._connection.stream(sink)
-
-    def pause_body(self) -> None:
-        """Take nothing more from the client until ``resume_body``."""
-        self._connection.pause_body()
-
-    def resume_body(self) -> None:
-        """Take more from the client."""
-        self._connection.resume_body()
-
-    def respond(
-        self, status: int, headers: bytes, body: bytes | bytearray | memoryview = b""
-    ) -> None:
-        """Send a whole answer.
-
-        Args:
-            status: HTTP status.
-            headers: header lines, each with its line end, without length and connection.
-            body: sent as it is; nothing is sent when the request's method is HEAD.
-        """
-        if not self.aborted:
-            self._connection.respond(status, headers, body)
-
-    def start_response(
-        self, status: int, headers: Headers, *, length: int | None, has_body: bool
-    ) -> None:
-        """Send the head of an answer whose body follows; without ``length`` it is chunked."""
-        if not self.aborted:
-            self._connection.start_response(status, headers, length=length, has_body=has_body)
-
-    def write(self, piece: bytes) -> None:
-        """Send a piece of the body."""
-        if not self.aborted:
-            self._connection.write(piece)
-
-    def end_response(self) -> None:
-        """The answer is complete."""
-        if not self.aborted:
-            self._connection.end_response()
-
-    def set_backpressure(self, changed: Callable[[bool], None]) -> None:
-        """Call ``changed`` with True when the client reads too slowly, with False when it goes."""
-        self._connection.on_backpressure = changed
-
-    def break_off(self) -> None:
-        """Close the connection: the answer cannot be completed and the client must notice."""
-        self._connection.close_now()
 
 
 Application = Callable[[Request], None]
@@ -350,7 +265,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read_body(self, data: bytes) -> None:
         framing = self._framing
-        assert framing is not None  # noqa: S101 - the caller's condition
+        assert framing is not None
         try:
             pieces, rest = framing.feed(data)
         except MalformedHttpError as error:
@@ -429,7 +344,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def respond(self, status: int, headers: bytes, body: bytes | bytearray | memoryview) -> None:
         request = self._request
-        assert request is not None  # noqa: S101 - Request.respond asks only while it is current
+        assert request is not None
         head = b"%b%b%bcontent-length: %d\r\n%b\r\n" % (
             STATUS_LINES.get(status) or status_line(status),
             headers,
@@ -449,7 +364,7 @@ class Connection(asyncio.BufferedProtocol):
         self, status: int, headers: Headers, *, length: int | None, has_body: bool
     ) -> None:
         request = self._request
-        assert request is not None  # noqa: S101 - Request.start_response asks only while it is current
+        assert request is not None
         lines = [status_line(status)]
         lines += [b"%b: %b\r\n" % header for header in headers]
         self._chunked_answer = False
@@ -496,7 +411,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _next(self) -> None:
         request, self._request = self._request, None
-        assert request is not None  # noqa: S101 - a request was current until here
+        assert request is not None
         self._release()
         if not request.head.keep_alive:
             self._closing = True

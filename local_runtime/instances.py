@@ -7,11 +7,12 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from local_runtime.containers import Container, ContainerPlan
+from local_runtime.containers import Container
 from local_runtime.errors import ServiceUnavailable, ValidationError
 from local_runtime.processes import ProcessRegister
 from local_runtime.settings import Limits
 from local_runtime.tasks import together
+from local_runtime.workers import ContainerPlan
 
 _DRAIN_POLL_S: Final = 0.05
 

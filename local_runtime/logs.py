@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -49,12 +48,12 @@ def tail(path: Path, *, since: int = 0, lines: int = TAIL_LINES) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
-def cut_large(paths: Iterable[Path], limit_bytes: int) -> None:
-    """Move what a file holds to ``<name>.1`` when it has grown beyond the limit.
+def cut_large(state_dir: Path, limit_bytes: int) -> None:
+    """Move what a log holds to ``<name>.1`` when it has grown beyond the limit.
 
     The writers keep their descriptors: opened for appending, they continue at the new end.
     """
-    for path in paths:
+    for path in (state_dir / "logs").rglob("*.log"):
         try:
             if path.stat().st_size > limit_bytes:
                 shutil.copyfile(path, path.with_name(f"{path.name}.1"))

@@ -24,6 +24,7 @@ CONTAINER_MARK: Final = "SAGEMAKER_LOCAL_RUNTIME_CONTAINER"
 
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_ENDED: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT if sys.platform == "linux" else 0
 
 
 def adopt_orphans() -> None:
@@ -121,10 +122,14 @@ class ProcessRegister:
 
         Never a child of ours: its exit code belongs to whoever waits for it.
         """
-        if self._starting == 0:
-            for pid in children() - set(self.groups()) - set(keep):
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
+        if sys.platform != "linux" or self._starting:
+            return
+        ours = {*self.groups(), *keep}
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitid(os.P_ALL, 0, _ENDED)) is not None:
+                if ended.si_pid in ours:
+                    return
+                os.waitpid(ended.si_pid, 0)
 
     def kill_all(self) -> None:
         """End every group at once."""

@@ -13,7 +13,6 @@ from typing import Any, Final
 from hosting.endpoint import ContainerSpec, EndpointSpec, VariantSpec
 from local_runtime.artifacts import ObjectStore, fetch_model
 from local_runtime.container_environment import container_environment
-from local_runtime.containers import PORTS_PER_CONTAINER, ContainerPlan, ProgramSpec
 from local_runtime.errors import ContainerPlace, NotServableError
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import Address, UnixAddress
@@ -22,6 +21,7 @@ from local_runtime.instances import VariantPlan
 from local_runtime.logs import log_file
 from local_runtime.settings import ImageMapping, RuntimeSettings
 from local_runtime.tasks import together
+from local_runtime.workers import PORTS_PER_CONTAINER, ContainerPlan, ProgramSpec
 
 _HANDLER_HOST: Final = Path(__file__).with_name("handler_host")
 # How AWS's messages call the container of a model that has just one.

@@ -14,7 +14,7 @@ import logging
 from collections import deque
 from typing import Final, cast
 
-from local_runtime.http_server import Request
+from local_runtime.http_request import Request
 from local_runtime.http_wire import (
     HOP_BY_HOP,
     MAX_HEAD_BYTES,
@@ -151,7 +151,7 @@ class _Upstream(asyncio.BufferedProtocol):
             self._received(bytes(_SCRATCH[:count]))
         except MalformedHttpError as error:
             _log.warning("the control plane's answer is not HTTP/1.1: %s", error)
-            assert self._transport is not None  # noqa: S101 - it has just delivered
+            assert self._transport is not None
             self._transport.abort()
 
     def _received(self, data: bytes) -> None:
@@ -172,7 +172,7 @@ class _Upstream(asyncio.BufferedProtocol):
                 return
             self._start(head)
         framing = self._framing
-        assert framing is not None  # noqa: S101 - set with the head
+        assert framing is not None
         if data and not framing.done:
             for piece in framing.feed(data)[0]:
                 self._request.write(piece)
@@ -217,7 +217,7 @@ class _Upstream(asyncio.BufferedProtocol):
         return line + header_block(headers) + b"\r\n"
 
     def _write(self, piece: bytes) -> None:
-        assert self._transport is not None  # noqa: S101 - callers hold pieces back until it stands
+        assert self._transport is not None
         if self._chunked:
             if piece:
                 self._transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))

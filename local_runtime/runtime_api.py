@@ -18,24 +18,23 @@ from local_runtime.errors import (
     PayloadTooLarge,
     RuntimeApiError,
     TargetModelNotSupported,
-    UnknownOperation,
     ValidationError,
     to_response,
 )
 from local_runtime.http_client import Answer, Body
-from local_runtime.http_server import Request
+from local_runtime.http_request import Request
 from local_runtime.http_wire import RequestHead
 from local_runtime.instances import Instance, Variant
 from local_runtime.pipeline import Invocation
 from local_runtime.settings import RuntimeSettings
 
 ROUTE: Final = b"/endpoints/"
-_INVOCATIONS: Final = "invocations"
+_INVOCATIONS: Final = b"invocations"
 _PREFIX: Final = b"x-amzn-sagemaker-"
 # Operations of the API that this runtime does not serve, by the last part of their path.
 _NOT_SERVED: Final = {
-    "invocations-response-stream": "InvokeEndpointWithResponseStream",
-    "async-invocations": "InvokeEndpointAsync",
+    b"invocations-response-stream": "InvokeEndpointWithResponseStream",
+    b"async-invocations": "InvokeEndpointAsync",
 }
 # Parameters that would have to change what happens: refused, never ignored.
 _NOT_UNDERSTOOD: Final = {
@@ -246,18 +245,21 @@ class _Parameters:
         )
 
 
+def is_operation(request: Request) -> bool:
+    """Whether a request below ``/endpoints/`` is meant for this API, and not for a bucket."""
+    if request.head.method != b"POST":
+        return False
+    operation = request.path.rpartition(b"/")[2]
+    return operation == _INVOCATIONS or operation in _NOT_SERVED
+
+
 def _endpoint_name(request: Request) -> str:
-    name, _, operation = request.path[len(ROUTE) :].decode("latin-1").partition("/")
+    name, _, operation = request.path[len(ROUTE) :].partition(b"/")
     if operation in _NOT_SERVED:
         raise ValidationError(f"{_NOT_SERVED[operation]} is not served by the local runtime yet")
-    if operation != _INVOCATIONS or request.head.method != b"POST":
-        raise UnknownOperation(
-            f"{request.head.method.decode('ascii')} {request.path.decode('latin-1')}"
-            " is no operation of sagemaker-runtime"
-        )
-    if "%" in name:
-        name = unquote_to_bytes(name).decode("utf-8", "replace")
-    return name
+    if b"%" in name:
+        name = unquote_to_bytes(name)
+    return name.decode("utf-8", "replace")
 
 
 def _signed_region(authorization: bytes | None) -> str | None:

@@ -36,6 +36,14 @@ REALTIME_PAYLOADS: Final[Mapping[str, int]] = {
     "6MB": aws.REALTIME_PAYLOAD_STRICT_MAX_BYTES,
 }
 
+# What each choice may be; the first is the default.
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "realtime_payload": tuple(REALTIME_PAYLOADS),
+    "serverless_isolation": ("auto", "cgroup", "watch"),
+    "serverless_start_cpu": ("whole", "share"),
+    "serverless_after_creation": ("cold", "warm"),
+}
+
 _MIB: Final = 1024 * 1024
 _GIB: Final = 1024 * _MIB
 
@@ -81,12 +89,26 @@ class Limits:
     client_body_timeout_s: float = 120.0
     client_stall_timeout_s: float = 60.0
 
+    # Serverless; AWS says nothing about these. The idle time is on the service's clock.
+    serverless_idle_s: float = 600.0
+    serverless_start_wait_s: float = aws.INVOCATION_TIMEOUT_S
+    serverless_mb_per_vcpu: float = 1769.0  # AWS Lambda's, on which serverless inference runs
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """Where AWS's documents are silent or say two things."""
+    """Where AWS's documents are silent or say two things.
+
+    ``serverless_isolation``: who holds an environment to its memory and its share of the
+    processors: a cgroup (version 2), or a watch over its processes; ``auto`` takes the first that
+    works here. ``serverless_start_cpu``: what a cold start may use. ``serverless_after_creation``:
+    whether the environment that has proven the container is kept.
+    """
 
     realtime_payload: str = "25MB"
+    serverless_isolation: str = "auto"
+    serverless_start_cpu: str = "whole"
+    serverless_after_creation: str = "cold"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,10 +239,8 @@ def _limits(table: Mapping[str, Any]) -> Limits:
 
 
 def _choices(table: Mapping[str, Any]) -> Choices:
-    _refuse_unknown("choices", table, tuple(get_type_hints(Choices)))
-    payload = table.get("realtime_payload", Choices().realtime_payload)
-    if payload not in REALTIME_PAYLOADS:
-        raise SettingsError(
-            f"choices.realtime_payload must be one of {tuple(REALTIME_PAYLOADS)}, got {payload!r}"
-        )
-    return Choices(realtime_payload=payload)
+    _refuse_unknown("choices", table, tuple(CHOICES))
+    for key, value in table.items():
+        if value not in CHOICES[key]:
+            raise SettingsError(f"choices.{key} must be one of {CHOICES[key]}, got {value!r}")
+    return Choices(**table)

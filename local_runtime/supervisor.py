@@ -83,7 +83,7 @@ class Supervisor:
                 self._start_control_plane()
                 self._start_data_plane()
                 if self._stop_signals == 0:
-                    print(f"ready {self._settings.url}", flush=True)  # noqa: T201 - promised
+                    _announce(self._settings.url)
                 self._watch()
             finally:
                 self._stop()
@@ -187,7 +187,7 @@ class Supervisor:
     def _start_data_plane(self) -> None:
         if self._stop_signals:
             return
-        assert self._control is not None  # noqa: S101 - started before
+        assert self._control is not None
         ready, tell_ready = os.pipe()
         arguments = [
             *("-m", "local_runtime.gateway", str(self._run_dir), str(self._state_dir)),
@@ -337,6 +337,14 @@ def _import_path() -> list[str]:
     package_parent = str(Path(__file__).resolve().parents[1])
     inherited = os.environ.get("PYTHONPATH")
     return [package_parent] if inherited is None else [package_parent, inherited]
+
+
+def _announce(url: str) -> None:
+    try:
+        print(f"ready {url}", flush=True)  # noqa: T201 - promised
+    except BrokenPipeError:
+        # Nobody listens, which is no reason not to serve; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(text: str) -> None:

@@ -20,7 +20,7 @@ from moto.s3.models import FakeBucket
 MOTO_VERSION = "5.2.5"
 
 _S3_HOST = re.compile(
-    r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)??(?:s3(?:[.-][a-z0-9-]+)*\.)?localhost(?P<port>:\d+)?"
+    r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+?)\.)??(?:s3(?:[.-][a-z0-9-]+)*\.)?localhost(?P<port>:\d+)?"
 )
 
 

@@ -109,7 +109,8 @@ class Store:
 
     def __init__(self, account_id: str, *, now_s: Callable[[], float] = time.time) -> None:
         self.account_id = account_id
-        self._now_s = now_s
+        # To the millisecond, as clients send times back: one must find what it was told.
+        self._now_s: Callable[[], float] = lambda: round(now_s(), 3)
         self._changed = threading.Condition()
         self._revision = 1
         self._generations = itertools.count(1)

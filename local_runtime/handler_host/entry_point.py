@@ -176,12 +176,17 @@ class HandlerFunctions:
     def __getitem__(self, name: str) -> Callable[..., Any] | None:
         return self._functions[name]
 
+    def absence(self, name: str) -> str:
+        """Where ``name`` was looked for in vain."""
+        if self.file is None:
+            return f"there is no entry point (code/{DEFAULT_PROGRAM}, or SAGEMAKER_PROGRAM)"
+        return f"{self.file} does not define {name}"
+
     def require(self, name: str, stack: str) -> Callable[..., Any]:
         """The function, which this stack has no default for."""
         function = self._functions[name]
         if function is None:
             raise StartupError(
-                f"{self.file} does not define {name}, "
-                f"and the {stack} container has no default for it"
+                f"{self.absence(name)}, and the {stack} container has no default for it"
             )
         return function

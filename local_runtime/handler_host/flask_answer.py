@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .message import PHRASES, Answer
 from .streaming import is_stream, open_stream
-from .toolkits.response import Headers, Response, content_type_of
+from .toolkits.response import Headers, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def error_page(status: int, detail: str = "") -> Answer:
     )
     if detail:
         page += f"<!--\n{detail.replace('-->', '-- >')}\n-->\n"
-    return Answer(page.encode(), HTML, status)
+    return Answer(page.encode("utf-8", "backslashreplace"), HTML, status)
 
 
 def html_error(status: int, text: str) -> Answer:
     """An error that a container answers as a bare sentence."""
-    return Answer(text.encode(), content_type_of("text/html"), status)
+    return Answer(text.encode("utf-8", "backslashreplace"), HTML, status)

@@ -91,7 +91,7 @@ class HuggingFaceStack:
         self._predict_fn = chosen("predict_fn", 2, _run_pipeline)
         self._output_fn = chosen("output_fn", 2, _encode)
         self._transform_fn = chosen("transform_fn", 4, self._transform)
-        self._model = chosen("model_fn", 1, self._load_pipeline)(model_dir)
+        self._model = chosen("model_fn", 1, self._default_model_fn(functions))(model_dir)
 
     def _with_context(self, function: Callable[..., Any], count: int) -> Callable[..., Any]:
         """``function`` as one of ``count`` arguments; with one more it gets the context."""
@@ -106,6 +106,15 @@ class HuggingFaceStack:
             f"but {parameters} were given."
         )
 
+    def _default_model_fn(self, functions: HandlerFunctions) -> Callable[[str], Any]:
+        def load(model_dir: str) -> Any:
+            try:
+                return self._load_pipeline(model_dir)
+            except StartupError as error:
+                raise StartupError(f"{functions.absence('model_fn')}, and {error}") from error
+
+        return load
+
     def _load_pipeline(self, model_dir: str) -> Any:
         files = os.listdir(model_dir)
         task = self._environ.get("HF_TASK")
@@ -118,8 +127,7 @@ class HuggingFaceStack:
             task = "text-to-image"
         if task is None:
             raise StartupError(
-                f"HF_TASK must name a task of transformers, or {model_dir} hold a config.json; "
-                "or define model_fn in code/inference.py"
+                f"without it HF_TASK must name a task, or {model_dir} must hold a config.json"
             )
         return _pipeline(task, model_dir, self._environ)
 
@@ -186,22 +194,25 @@ def _infer_task(config: Mapping[str, Any]) -> str:
 
 
 def _pipeline(task: str, model_dir: str, environ: Mapping[str, str]) -> Any:
+    library = "diffusers" if task == "text-to-image" else "transformers"
     try:
-        import transformers  # type: ignore[import-not-found]  # noqa: PLC0415
+        module: Any = __import__(library)
     except ModuleNotFoundError as error:
-        if error.name != "transformers":
+        if error.name != library:
             raise
         raise StartupError(
-            "a handler without model_fn needs transformers, which is not installed for the "
-            "interpreter that runs it"
+            f"the pipeline that takes its place needs {library}, which is not installed for the "
+            "interpreter that runs the handler"
         ) from error
-    trusted = environ.get("HF_TRUST_REMOTE_CODE", "false").lower() in {"y", "yes", "t", "true",
-                                                                       "on", "1"}  # fmt: skip
+    if library == "diffusers":
+        pipeline = module.DiffusionPipeline.from_pretrained(model_dir)
+        return lambda prompt, **options: pipeline(prompt, **options).images[0]
+    trusted = environ.get("HF_TRUST_REMOTE_CODE", "false").lower()
     tokenizer = "feature_extractor" if task in _TASKS_WITH_FEATURES else "tokenizer"
-    return transformers.pipeline(
+    return module.pipeline(
         task=task,
         model=model_dir,
         device=-1,
-        trust_remote_code=trusted,
+        trust_remote_code=trusted in {"y", "yes", "t", "true", "on", "1"},
         **{tokenizer: model_dir},
     )

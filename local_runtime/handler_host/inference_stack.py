@@ -44,32 +44,26 @@ class InferenceStack:
         self._predict_fn = chosen("predict_fn", 2, defaults.default_predict_fn)
         self._output_fn = chosen("output_fn", 2, defaults.default_output_fn)
         self._transform_fn = chosen("transform_fn", 4, self._transform)
-        if functions["model_fn"] is None and type(defaults) is DefaultInferenceHandler:
-            # The toolkit raises NotImplementedError without saying where.
-            if functions.file is None:
-                raise StartupError(
-                    f"there is no entry point in {model_dir}: it must have code/inference.py, or "
-                    "the file that SAGEMAKER_PROGRAM names"
-                )
-            functions.require("model_fn", "inference")
-        for name in ("pre_model_fn", "model_fn", "model_warmup_fn"):
-            self._load_step(name, functions, defaults, model_dir)
+        before, after = functions["pre_model_fn"], functions["model_warmup_fn"]
+        if before is not None:
+            self._with_context(before, 1)(model_dir)
+        self._model = self._load_model(functions, defaults, model_dir)
+        if after is not None:
+            self._with_context(after, 2)(model_dir, self._model)
 
-    def _load_step(
-        self,
-        name: str,
-        functions: HandlerFunctions,
-        defaults: DefaultInferenceHandler,
-        model_dir: str,
-    ) -> None:
-        function = functions[name]
-        if name == "model_fn":
-            chosen = defaults.default_model_fn if function is None else function
-            self._model = self._with_context(chosen, 1)(model_dir)
-        elif name == "pre_model_fn" and function is not None:
-            self._with_context(function, 1)(model_dir)
-        elif function is not None:
-            self._with_context(function, 2)(model_dir, self._model)
+    def _load_model(
+        self, functions: HandlerFunctions, defaults: DefaultInferenceHandler, model_dir: str
+    ) -> Any:
+        function = functions["model_fn"]
+        if function is not None:
+            return self._with_context(function, 1)(model_dir)
+        try:
+            return defaults.default_model_fn(model_dir)
+        except Exception as error:
+            # The toolkit's own message does not say which file lacks the function.
+            raise StartupError(
+                f"{functions.absence('model_fn')}, and the container's default failed: {error}"
+            ) from error
 
     def _with_context(self, function: Callable[..., Any], count: int) -> Callable[..., Any]:
         """``function`` as one of ``count`` arguments; it gets the context when it takes one more.

@@ -50,4 +50,4 @@ def json_error(status: int, message: str) -> Answer:
 
     error = {"code": status, "type": "InternalServerException", "message": message}
     text = json.dumps(error, indent=2, ensure_ascii=False).translate(_GSON_ESCAPES)
-    return Answer(f"{text}\n".encode(), "application/json", status)
+    return Answer(f"{text}\n".encode("utf-8", "backslashreplace"), "application/json", status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import select
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # _socket is what the socket module wraps; the wrapper's imports (selectors, enum) would double the
 # time this program takes to start.
 
-_READ_BYTES = 262_144
+_READ_BYTES = 65_536
 _REMEMBERED_HEADS = 256
 
 
@@ -37,6 +38,8 @@ class Server:
         # A gateway sends the same few heads over and over; only Content-Length and custom
         # attributes vary, so most heads are parsed once.
         self._heads: dict[bytes, Head] = {}
+        # read into over and over: recv() would allocate as much for each request
+        self.scratch = memoryview(bytearray(_READ_BYTES))
         self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         if os.path.exists(path):
             os.unlink(path)  # left by a worker that was killed
@@ -71,8 +74,10 @@ class Server:
         try:
             # accept() of the socket module is this call wrapped into its class
             descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
-        except OSError:  # gone before it was accepted, or no descriptor left for it
-            return None
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise SystemExit("no file descriptor is left for a connection") from error
+            return None  # gone before it was accepted
         return _socket.socket(fileno=descriptor)
 
     def parse(self, data: bytes) -> Head:
@@ -134,9 +139,10 @@ class _Connection:
                 return True
             head, body, self.head, self.body = self.head, self.body, None, bytearray()
             return server.answer(self.socket, head, body)
-        data = self.socket.recv(_READ_BYTES)
-        if not data:
+        received = self.socket.recv_into(server.scratch)
+        if received == 0:
             return False
+        data = bytes(server.scratch[:received])
         if self.pending:
             data, self.pending = self.pending + data, b""
         try:

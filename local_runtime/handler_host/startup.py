@@ -155,11 +155,6 @@ def _load(name: str, model_dir: str) -> Stack:
         from .xgboost_algorithm import XGBoostAlgorithm  # noqa: PLC0415
 
         return XGBoostAlgorithm(model_dir, environ)
-    if entry is None and name == "scikit-learn":
-        raise StartupError(
-            f"there is no entry point in {model_dir}: it must have code/inference.py, or the file "
-            "that SAGEMAKER_PROGRAM names"
-        )
     functions = HandlerFunctions(entry)
     if name in _FLASK_STACKS:
         from .flask_stack import FlaskStack, ScikitLearnDefaults, XGBoostDefaults  # noqa: PLC0415

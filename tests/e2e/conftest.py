@@ -116,19 +116,25 @@ def wait_until(condition: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
 class Runtime:
     """``python -m local_runtime up`` and clients that talk to it."""
 
-    def __init__(self, folder: Path, *, settings: str = SETTINGS, port: int = 0) -> None:
+    def __init__(self, folder: Path, *, settings: str = SETTINGS, keeps_state: bool = True) -> None:
         self.state_dir = folder / "state"
+        self.temporary = folder / "t"
+        self.temporary.mkdir()
         (folder / "own_server.py").write_text(OWN_SERVER)
         (folder / "settings.toml").write_text(settings)
         self._errors = (folder / "stderr.txt").open("w+")
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "local_runtime", "up", "--port", str(port),
-             "--settings", str(folder / "settings.toml"), "--state-dir", str(self.state_dir)],
+        command = [sys.executable, "-m", "local_runtime", "up", "--port", "0"]
+        command += ["--settings", str(folder / "settings.toml")]
+        if keeps_state:
+            command += ["--state-dir", str(self.state_dir)]
+        self.process = subprocess.Popen(
+            command,
             cwd=REPOSITORY,
+            env={**os.environ, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-        )  # fmt: skip
+        )
         assert self.process.stdout is not None
         self.ready_line = self.process.stdout.readline().strip()
         assert self.ready_line.startswith("ready http://127.0.0.1:"), self.stderr

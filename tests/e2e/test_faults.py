@@ -7,6 +7,8 @@ import io
 import os
 import signal
 import tarfile
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import ECHO, Runtime, archive, wait_until
+from .conftest import ECHO, SETTINGS, Runtime, archive, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -293,6 +295,108 @@ class TestHandlersThatFailLater:
 def serves(pid: int, endpoint: str) -> bool:
     """Whether a process writes the log of an endpoint."""
     return f"/Endpoints/{endpoint}/" in str(Path(f"/proc/{pid}/fd/1").readlink())
+
+
+class TestProgramsOfOthers:
+    """Containers that are no serving stack of ours."""
+
+    PROGRAM = """
+import os, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = os.environ.get("PROTOCOL", "HTTP/1.1")
+
+    def do_GET(self):
+        self.send_response(int(os.environ.get("PING", "200")))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if body == b"hang":
+            time.sleep(600)
+        if body == b"slow":
+            time.sleep(0.5)
+        if body == b"garbage":
+            self.wfile.write(b"what?")
+            self.close_connection = True
+            return
+        self.send_response(418 if body == b"teapot" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+ThreadingHTTPServer.request_queue_size = 64
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+    @pytest.fixture
+    def start_program(
+        self, start_runtime: Callable[..., Runtime], tmp_path: Path
+    ) -> Callable[..., tuple[Runtime, str]]:
+        def start(**environment: str) -> tuple[Runtime, str]:
+            (tmp_path / "program.py").write_text(self.PROGRAM)
+            images = f"""
+[images."tests/program"]
+command = ["{{python}}", "program.py"]
+cwd = "{tmp_path}"
+"""
+            runtime = start_runtime(settings=images + SETTINGS)
+            container = {"Image": "tests/program:1", "Environment": environment}
+            return runtime, runtime.create(runtime.config(container))
+
+        return start
+
+    def test_requests_that_hang_do_not_stop_the_others(
+        self, start_program: Callable[..., tuple[Runtime, str]]
+    ) -> None:
+        runtime, name = start_program()
+        runtime.settled(name)
+        before = runtime.pids("program.py")
+
+        assert "timed out while waiting" in model_error(runtime, name, b"hang")
+
+        assert runtime.invoke(name, b"again")["Body"] == b"again"
+        assert runtime.pids("program.py") == before
+
+    def test_requests_are_served_at_once(
+        self, start_program: Callable[..., tuple[Runtime, str]]
+    ) -> None:
+        runtime, name = start_program()
+        runtime.settled(name)
+
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            began = time.monotonic()
+            answers = list(pool.map(lambda _: runtime.invoke(name, b"slow")["Body"], range(8)))
+
+        assert answers == [b"slow"] * 8
+        assert time.monotonic() - began < 8 * 0.5 / 2
+
+    def test_an_answer_that_is_not_http_is_a_model_error(
+        self, start_program: Callable[..., tuple[Runtime, str]]
+    ) -> None:
+        runtime, name = start_program()
+        runtime.settled(name)
+
+        assert "from primary" in model_error(runtime, name, b"garbage")
+        assert "client error (418) from primary" in model_error(runtime, name, b"teapot")
+
+    def test_a_program_that_closes_after_each_answer_is_served(
+        self, start_program: Callable[..., tuple[Runtime, str]]
+    ) -> None:
+        runtime, name = start_program(PROTOCOL="HTTP/1.0")
+        runtime.settled(name)
+
+        assert [runtime.invoke(name, b"x")["Body"] for _ in range(3)] == [b"x"] * 3
+
+    def test_a_ping_that_is_never_200_fails_the_endpoint(
+        self, start_program: Callable[..., tuple[Runtime, str]]
+    ) -> None:
+        runtime, name = start_program(PING="503")
+
+        assert "was not ready after 5 s" in runtime.settled(name)["FailureReason"]
 
 
 class TestArchivesThatWouldDoHarm:

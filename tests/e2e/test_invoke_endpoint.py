@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import zipfile
 from collections import Counter
 from typing import Any
 
@@ -15,6 +17,8 @@ from .conftest import ACCOUNT_ID, ECHO, Runtime
 pytestmark = pytest.mark.e2e
 
 LIMIT_BYTES = 25 * 1024 * 1024
+
+_WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 RAISES = """
 def model_fn(model_dir):
@@ -207,12 +211,13 @@ def test_operations_that_are_not_served_yet_say_so(
     connection.close()
 
 
-def test_a_get_of_an_invocation_path_is_no_operation(runtime: Runtime, echo: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", runtime.port)
-    connection.request("GET", f"/endpoints/{echo}/invocations")
+def test_a_bucket_may_be_called_endpoints(runtime: Runtime) -> None:
+    runtime.s3.create_bucket(Bucket="endpoints")
+    runtime.s3.put_object(Bucket="endpoints", Key="a/invocations", Body=b"an object")
 
-    assert connection.getresponse().status == 404
-    connection.close()
+    found = runtime.s3.get_object(Bucket="endpoints", Key="a/invocations")["Body"].read()
+
+    assert found == b"an object"
 
 
 @pytest.mark.parametrize(
@@ -345,3 +350,37 @@ def test_code_may_come_from_a_source_archive_of_its_own(runtime: Runtime) -> Non
     )
 
     assert runtime.invoke(name, b"x")["Body"] == b"x"
+
+
+def wheel(name: str, code: str) -> bytes:
+    """A package that pip can install without an index."""
+    packed = io.BytesIO()
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr(f"{name}.py", code)
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        file.writestr(f"{info}/WHEEL", _WHEEL)
+        file.writestr(f"{info}/RECORD", "")
+    return packed.getvalue()
+
+
+def test_requirements_are_installed_beside_what_the_interpreter_has(runtime: Runtime) -> None:
+    code = "import numpy, tinyunits\n" + ECHO.replace(
+        "return data, accept", "return tinyunits.WORD, accept"
+    )
+    container = runtime.container(
+        {
+            "code/inference.py": code,
+            "code/requirements.txt": "numpy\n./tinyunits-1.0-py3-none-any.whl\n",
+            "code/tinyunits-1.0-py3-none-any.whl": wheel("tinyunits", "WORD = 'millimetre'"),
+        }
+    )
+
+    first = runtime.deploy(container)
+    second = runtime.deploy(container)
+
+    assert runtime.invoke(first, b"x")["Body"] == b"millimetre"
+    assert runtime.invoke(second, b"x")["Body"] == b"millimetre"
+    environments = runtime.state_dir / "handler-environments"
+    assert len(list(environments.rglob("tinyunits.py"))) == 1
+    assert not list(environments.rglob("numpy/__init__.py"))

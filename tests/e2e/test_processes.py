@@ -31,7 +31,7 @@ LEAVES_A_DAEMON = ECHO.replace(
 
 def up(*arguments: str) -> subprocess.CompletedProcess[str]:
     """``up`` with arguments that it refuses."""
-    return subprocess.run(  # noqa: S603 - our own program
+    return subprocess.run(
         [sys.executable, "-m", "local_runtime", "up", *arguments],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
@@ -47,15 +47,6 @@ def alive(pids: list[int]) -> list[int]:
             return False
 
     return [pid for pid in pids if runs(pid)]
-
-
-def folders() -> set[str]:
-    """What a runtime may leave in the folder for temporary files."""
-    return {
-        entry.name
-        for entry in os.scandir("/tmp")  # noqa: S108 - only looked at
-        if entry.name.startswith(("slr-", "local-runtime-state-"))
-    }
 
 
 def answers(runtime: Runtime, name: str) -> bool:
@@ -123,8 +114,7 @@ def test_two_runtimes_serve_side_by_side(runtime: Runtime, start_runtime: Start)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_signal_ends_everything(start_runtime: Start, number: signal.Signals) -> None:
-    before = folders()
-    runtime = start_runtime()
+    runtime = start_runtime(keeps_state=False)
     runtime.deploy(runtime.handler(LEAVES_A_DAEMON), runtime.handler(ECHO))
     processes = list(runtime.processes())
     assert len(processes) >= 5  # two planes, two containers, one daemon
@@ -133,7 +123,7 @@ def test_a_signal_ends_everything(start_runtime: Start, number: signal.Signals) 
 
     assert runtime.process.wait(timeout=20) == 0
     assert alive(processes) == []
-    assert folders() <= before
+    assert list(runtime.temporary.iterdir()) == []
 
 
 def test_a_second_signal_does_not_wait_for_a_container(start_runtime: Start) -> None:
@@ -180,6 +170,26 @@ def test_a_data_plane_killed_during_an_update_finishes_it(start_runtime: Start) 
     assert answers(runtime, name)
 
 
+def test_an_endpoint_that_cannot_be_restored_at_once_is_unavailable_until_it_can(
+    start_runtime: Start,
+) -> None:
+    runtime = start_runtime()
+    container = runtime.handler(ECHO)
+    name = runtime.deploy(container)
+    key = container["ModelDataUrl"].removeprefix("s3://models/")
+    archive = runtime.s3.get_object(Bucket="models", Key=key)["Body"].read()
+    runtime.s3.delete_object(Bucket="models", Key=key)
+
+    os.kill(runtime.pids("gateway")[0], signal.SIGKILL)
+    wait_until(lambda: "cannot be restored" in runtime.stderr)
+    with pytest.raises(ClientError, match="being restarted"):
+        runtime.invoke(name, b"x")
+    runtime.s3.put_object(Bucket="models", Key=key, Body=archive)
+
+    wait_until(lambda: answers(runtime, name))
+    assert runtime.settled(name)["EndpointStatus"] == "InService"
+
+
 def test_a_killed_control_plane_ends_the_runtime(start_runtime: Start) -> None:
     runtime = start_runtime()
     runtime.deploy(runtime.handler(ECHO))
@@ -193,15 +203,14 @@ def test_a_killed_control_plane_ends_the_runtime(start_runtime: Start) -> None:
 
 
 def test_nothing_outlives_a_killed_supervisor(start_runtime: Start) -> None:
-    before = folders()
-    runtime = start_runtime()
+    runtime = start_runtime(keeps_state=False)
     runtime.deploy(runtime.handler(LEAVES_A_DAEMON), {"Image": "tests/own-server"})
     processes = list(runtime.processes())
 
     runtime.process.kill()
 
     wait_until(lambda: not alive(processes))
-    wait_until(lambda: folders() <= before)
+    wait_until(lambda: not list(runtime.temporary.iterdir()))
 
 
 def test_an_idle_or_slow_client_does_not_keep_its_connection(start_runtime: Start) -> None:

@@ -42,7 +42,7 @@ _NAMED_IAM = {
     "AWS::IAM::User": "UserName",
 }
 _IAM = {*_NAMED_IAM, "AWS::IAM::Policy", "AWS::IAM::AccessKey", "AWS::IAM::UserToGroupAddition"}
-_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+)\.(?:s3[.-]?[^/]*\.amazonaws\.com|(?:s3\.)?localhost)")
+_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+?)\.(?:s3[.-]?[^/]*\.amazonaws\.com|(?:s3\.)?localhost)")
 
 
 class CloudFormationApi:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from local_runtime.control_plane.cloudformation import intrinsics, resource_types
 from local_runtime.control_plane.cloudformation.errors import ResourceFailed, ValidationError
 from local_runtime.control_plane.cloudformation.intrinsics import Resolver
-from local_runtime.control_plane.cloudformation.resource_types.base import Properties
+from local_runtime.control_plane.cloudformation.resource_types.base import Context, Properties
 from local_runtime.control_plane.cloudformation.stack_values import ExistingResources, StackValues
 from local_runtime.control_plane.cloudformation.stacks import (
     Resource,
@@ -219,6 +219,7 @@ class StackEngine:
         new = Resource(logical_id=logical_id, type_name=definition["Type"], definition=definition)
         try:
             new.properties = resolver.resolve(definition.get("Properties", {}))
+            resource_types.check_names(new.type_name, new.properties)
         except (ResourceFailed, ValidationError) as fault:
             self._fail(stack, new, "create" if old is None else "update", fault)
         if old is None:
@@ -263,20 +264,19 @@ class StackEngine:
         self._take_place(stack, _Step(old, new, updated=True), trail)
         self._note(stack, new, "UPDATE_IN_PROGRESS")
         try:
-            self._update_in_place(stack, old, new, trail.tags)
+            context = self.values.context(stack, new, trail.tags)
+            self._update_in_place(context, old, new)
         except ResourceFailed as fault:
             self._fail(stack, new, "update", fault)
         trail.unsettled[new.logical_id] = new
         if not resource_types.resource_type(new.type_name).settles:
             self._settle(stack, trail, new.logical_id)
 
-    def _update_in_place(
-        self, stack: Stack, old: Resource, new: Resource, tags: Mapping[str, str]
-    ) -> None:
+    @staticmethod
+    def _update_in_place(context: Context, old: Resource, new: Resource) -> None:
         if old.live is None:
             raise ResourceFailed(f"{old.logical_id} does not exist")
         kind = resource_types.resource_type(new.type_name)
-        context = self.values.context(stack, new, tags)
         new.live = kind.update(context, old.live, old.properties, new.properties)
 
     def _take_place(self, stack: Stack, step: _Step, trail: _Trail) -> None:
@@ -295,7 +295,9 @@ class StackEngine:
             self._settle_one(stack, resource)
         except ResourceFailed as fault:
             self._fail(stack, resource, verb.lower(), fault)
-        self._note(stack, resource, f"{verb}_COMPLETE", resource.live.notes)
+        kind = resource_types.resource_type(resource.type_name)
+        notes = kind.notes(resource.live, resource.properties)
+        self._note(stack, resource, f"{verb}_COMPLETE", notes)
 
     def _settle_one(self, stack: Stack, resource: Resource) -> None:
         if resource.live is not None:
@@ -321,8 +323,9 @@ class StackEngine:
             if step.updated and step.old is not None:
                 self._note(stack, step.old, "UPDATE_IN_PROGRESS")
                 try:
-                    tags = {} if stack.submission is None else stack.submission.tags
-                    self._update_in_place(stack, step.new, step.old, tags)
+                    context = self.values.context(stack, step.old)
+                    context = replace(context, stack_tags_before=trail.tags)
+                    self._update_in_place(context, step.new, step.old)
                     self._settle_one(stack, step.old)
                 except ResourceFailed as fault:
                     self._note(stack, step.old, "UPDATE_FAILED", str(fault))

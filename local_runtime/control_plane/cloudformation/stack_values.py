@@ -34,9 +34,8 @@ class StackValues:
     def context(
         self, stack: Stack, resource: Resource, tags: Mapping[str, str] | None = None
     ) -> Context:
-        """The context of one resource; ``tags`` are the stack's unless given."""
-        if tags is None:
-            tags = {} if stack.submission is None else stack.submission.tags
+        """The context of one resource; ``tags`` are the stack's new ones, if it gets others."""
+        before = {} if stack.submission is None else stack.submission.tags
         return Context(
             account_id=self.stacks.account_id,
             region=stack.region,
@@ -46,7 +45,8 @@ class StackValues:
             type_name=resource.type_name,
             clients=self.clients,
             store=self.store,
-            stack_tags=tags,
+            stack_tags=before if tags is None else tags,
+            stack_tags_before=before,
             cancelled=stack.cancel.is_set,
         )
 

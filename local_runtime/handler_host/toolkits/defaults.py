@@ -57,7 +57,7 @@ class ModelLoadError(Exception):
 
 def _torch() -> Any:
     try:
-        import torch  # type: ignore[import-not-found]  # noqa: PLC0415
+        import torch  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

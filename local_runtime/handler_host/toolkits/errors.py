@@ -23,10 +23,12 @@ class UnsupportedFormatError(Exception):
     """A content type that the default functions cannot read or write."""
 
     def __init__(self, content_type: str | None) -> None:
+        indent = " " * 12  # the toolkits' own, kept: clients compare the text
         self.message = (
             f"Content type {content_type} is not supported by this framework.\n\n"
-            "Please implement input_fn to to deserialize the request data or an output_fn to\n"
-            "serialize the response. For more information, see the SageMaker Python SDK README."
+            f"{indent}Please implement input_fn to to deserialize the request data or an "
+            f"output_fn to\n{indent}serialize the response. For more information, see the "
+            "SageMaker Python SDK README."
         )
         super().__init__(self.message)
 

@@ -215,7 +215,6 @@ TRANSFORMERS = """
             {},
             "question-answering",
         ),
-        ({"model_index.json": "{}"}, {}, "text-to-image"),
     ],
 )
 def test_without_a_script_the_task_decides_the_pipeline(
@@ -227,10 +226,32 @@ def test_without_a_script_the_task_decides_the_pipeline(
     assert (answer["task"], answer["model"], answer["inputs"]) == (task, "model", "hi")
 
 
+def test_a_diffusion_model_answers_with_an_image(serve: Serve) -> None:
+    host = serve(
+        "huggingface",
+        files={
+            "model_index.json": "{}",
+            "code/diffusers.py": """
+                class Image:
+                    def __init__(self, prompt): self.prompt = prompt
+                    def save(self, file, format): file.write(f"{format} of {self.prompt}".encode())
+                class DiffusionPipeline:
+                    from_pretrained = staticmethod(lambda folder: DiffusionPipeline())
+                    def __call__(self, prompt):
+                        self.images = [Image(prompt)]
+                        return self
+            """,
+        },
+    )
+    reply = host.invoke('{"inputs": "a cat"}', accept="image/png")
+
+    assert (reply.content_type, reply.text) == ("image/png", "PNG of a cat")
+
+
 @pytest.mark.parametrize(
     ("files", "complaint"),
     [
-        ({}, "HF_TASK must name a task of transformers"),
+        ({}, "without it HF_TASK must name a task"),
         ({"config.json": '{"architectures": ["Unheard"]}'}, "the task cannot be inferred from"),
     ],
 )

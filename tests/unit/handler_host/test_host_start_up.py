@@ -76,7 +76,7 @@ def test_the_socket_exists_only_after_the_model_is_loaded(hosts: Hosts, stack: s
     assert host.invoke().text == "loaded"
 
 
-@pytest.mark.parametrize("stack", ["scikit-learn", "xgboost", "inference"])
+@pytest.mark.parametrize("stack", STACKS)
 def test_a_missing_model_fn_names_the_file_and_the_function(refused: Serve, stack: str) -> None:
     host = refused(stack, "def predict_fn(data, model): return 1")
 
@@ -213,7 +213,7 @@ def test_a_submit_directory_that_is_missing_is_refused(refused: Serve) -> None:
 def test_an_artifact_without_an_entry_point_is_refused(refused: Serve, stack: str) -> None:
     host = refused(stack, files={"model.bin": b"x"})
 
-    assert f"there is no entry point in {host.model_dir}" in host.log
+    assert "there is no entry point (code/inference.py, or SAGEMAKER_PROGRAM)" in host.log
 
 
 # what the entry point can import
@@ -262,6 +262,12 @@ def test_a_sibling_may_have_the_name_of_a_module_of_the_host(serve: Serve, name:
     )
 
     assert host.invoke().text == "mine"
+
+
+def test_a_handler_cannot_import_modules_of_the_host_by_their_names(refused: Serve) -> None:
+    host = refused("inference", "import message")
+
+    assert "No module named 'message'" in host.log
 
 
 def test_classes_of_the_entry_point_can_be_unpickled_by_its_name(serve: Serve) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from local_runtime.http_server import Application, Request, Server, ServerTimeouts
+from local_runtime.http_request import Request
+from local_runtime.http_server import Application, Server, ServerTimeouts
 
 LIMIT = 1000
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from local_runtime.control_plane.cloudformation.errors import ResourceFailed
 from local_runtime.control_plane.cloudformation.resource_types import (
     custom,
     hosting,
@@ -17,6 +20,9 @@ from local_runtime.control_plane.cloudformation.resource_types import (
 )
 from local_runtime.control_plane.cloudformation.resource_types.base import ResourceType
 from local_runtime.control_plane.cloudformation.resource_types.moto_model import moto_model
+from local_runtime.control_plane.cloudformation.resource_types.property_names import (
+    PROPERTY_NAMES,
+)
 
 TYPES: dict[str, ResourceType] = {
     "AWS::ApplicationAutoScaling::ScalableTarget": scaling.ScalableTarget(),
@@ -59,3 +65,15 @@ def resource_type(name: str) -> ResourceType:
         return known
     modelled = moto_model(name)
     return _UNKNOWN if modelled is None else modelled
+
+
+def check_names(type_name: str, properties: Iterable[str]) -> None:
+    """Refuse properties that a type does not have.
+
+    Raises:
+        ResourceFailed: there is one.
+    """
+    names = PROPERTY_NAMES.get(type_name)
+    unknown = [] if names is None else [name for name in properties if name not in names]
+    if unknown:
+        raise ResourceFailed(f"Encountered unsupported property {unknown[0]}")

@@ -35,6 +35,7 @@ class Context:
     clients: LocalClients
     store: Store
     stack_tags: Mapping[str, str] = field(default_factory=dict)
+    stack_tags_before: Mapping[str, str] = field(default_factory=dict)
     cancelled: Callable[[], bool] = lambda: False
 
     def client(self, service: str) -> Any:
@@ -72,9 +73,11 @@ class Context:
 
     def tags(self, properties: Mapping[str, Any]) -> list[dict[str, str]]:
         """The resource's own tags over the stack's."""
-        own = {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
-        merged = {**self.stack_tags, **own}
-        return [{"Key": key, "Value": value} for key, value in merged.items()]
+        return _merged(self.stack_tags, properties)
+
+    def tags_before(self, properties: Mapping[str, Any]) -> list[dict[str, str]]:
+        """The same before an update, from the properties before it."""
+        return _merged(self.stack_tags_before, properties)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +108,8 @@ class ResourceType:
     # A change of one of these makes a new resource; None: a change of any property does.
     create_only: frozenset[str] | None = None
 
+    # Properties that the type has and that are kept, but not carried out.
+    ignored: frozenset[str] = frozenset()
     # Whether a resource takes time to become ready after its creation or update.
     settles = False
 
@@ -129,6 +134,13 @@ class ResourceType:
             return changed
         return changed & self.create_only
 
+    def notes(self, live: Live, properties: Properties) -> str | None:
+        """What the event of a creation or update has to say."""
+        ignored = sorted(self.ignored & properties.keys())
+        warning = f"warning: {', '.join(ignored)} recorded only" if ignored else None
+        said = [note for note in (live.notes, warning) if note is not None]
+        return "; ".join(said) if said else None
+
     def attribute(self, context: Context, live: Live, name: str) -> Any:
         """The value of ``Fn::GetAtt``.
 
@@ -141,6 +153,11 @@ class ResourceType:
                 f" attribute type {name} in Fn::GetAtt"
             )
         return live.attributes[name]
+
+
+def _merged(stack: Mapping[str, str], properties: Mapping[str, Any]) -> list[dict[str, str]]:
+    own = {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
+    return [{"Key": key, "Value": value} for key, value in {**stack, **own}.items()]
 
 
 def only(properties: Mapping[str, Any], *names: str) -> Properties:

@@ -184,7 +184,7 @@ def _wait(context: Context, name: str) -> EndpointState:
 
 
 def _retag(context: Context, live: Live, old: Properties, new: Properties) -> Live:
-    before, after = context.tags(old), context.tags(new)
+    before, after = context.tags_before(old), context.tags(new)
     if before != after:
         kept = {tag["Key"] for tag in after}
         removed = [tag["Key"] for tag in before if tag["Key"] not in kept]

@@ -56,7 +56,7 @@ class Role(ResourceType):
             context.call(_SERVICE, "PutRolePermissionsBoundary", request)
         elif "PermissionsBoundary" in old:
             context.call(_SERVICE, "DeleteRolePermissionsBoundary", {"RoleName": name})
-        before, after = context.tags(old), context.tags(new)
+        before, after = context.tags_before(old), context.tags(new)
         if before != after:
             keys = [tag["Key"] for tag in before]
             context.call(_SERVICE, "UntagRole", {"RoleName": name, "TagKeys": keys})

@@ -23,6 +23,7 @@ class Key(ResourceType):
     """``AWS::KMS::Key``; deleting it schedules the deletion."""
 
     create_only: frozenset[str] | None = frozenset()
+    ignored = frozenset({"BypassPolicyLockoutSafetyCheck", "RotationPeriodInDays"})
 
     def create(self, context: Context, properties: Properties) -> Live:
         request = {

@@ -37,7 +37,9 @@ class Topic(ResourceType):
         "ContentBasedDeduplication",
         "FifoThroughputScope",
         "ArchivePolicy",
+        "MaximumMessageSize",
     )
+    ignored = frozenset({"DataProtectionPolicy", "DeliveryStatusLogging"})
 
     def create(self, context: Context, properties: Properties) -> Live:
         name = str(properties.get("TopicName", context.name(longest=_TOPIC_NAME_LENGTH)))
@@ -115,6 +117,7 @@ class Subscription(ResourceType):
         "ReplayPolicy",
         "SubscriptionRoleArn",
     )
+    ignored = frozenset({"Region"})
 
     def create(self, context: Context, properties: Properties) -> Live:
         request = {

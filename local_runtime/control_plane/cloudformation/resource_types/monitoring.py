@@ -12,7 +12,6 @@ from local_runtime.control_plane.cloudformation.resource_types.base import (
     Properties,
     ResourceType,
     gone,
-    without,
 )
 
 _CLOUDWATCH = "cloudwatch"
@@ -54,6 +53,15 @@ class CompositeAlarm(Alarm):
     moto keeps and describes composite alarms but has no operation that puts one.
     """
 
+    ignored = frozenset(
+        {
+            "ActionConfiguration",
+            "ActionsSuppressor",
+            "ActionsSuppressorExtensionPeriod",
+            "ActionsSuppressorWaitPeriod",
+        }
+    )
+
     @staticmethod
     def _put(context: Context, name: str, properties: Properties) -> None:
         backend: Any = cloudwatch_backends[context.account_id][context.region]
@@ -84,6 +92,7 @@ class Dashboard(ResourceType):
 
     name_property = "DashboardName"
     create_only: frozenset[str] | None = frozenset({"DashboardName"})
+    ignored = frozenset({"Tags"})
 
     def create(self, context: Context, properties: Properties) -> Live:
         name = str(properties.get("DashboardName", context.name(longest=_ALARM_NAME_LENGTH)))
@@ -111,6 +120,16 @@ class LogGroup(ResourceType):
 
     name_property = "LogGroupName"
     create_only: frozenset[str] | None = frozenset({"LogGroupName"})
+    ignored = frozenset(
+        {
+            "BearerTokenAuthenticationEnabled",
+            "DataProtectionPolicy",
+            "DeletionProtectionEnabled",
+            "FieldIndexPolicies",
+            "LogGroupClass",
+            "ResourcePolicyDocument",
+        }
+    )
 
     def create(self, context: Context, properties: Properties) -> Live:
         name = str(properties.get("LogGroupName", context.name()))
@@ -121,10 +140,8 @@ class LogGroup(ResourceType):
             request["tags"] = {tag["Key"]: tag["Value"] for tag in context.tags(properties)}
         context.call(_LOGS, "CreateLogGroup", request)
         self._retain(context, name, properties)
-        others = sorted(without(properties, "LogGroupName", "KmsKeyId", "RetentionInDays", "Tags"))
-        notes = f"warning: {', '.join(others)} recorded only" if others else None
         arn = context.arn(_LOGS, f"log-group:{name}:*")
-        return Live(physical_id=name, attributes={"Arn": arn}, notes=notes)
+        return Live(physical_id=name, attributes={"Arn": arn})
 
     def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
         name = live.physical_id

@@ -22,7 +22,7 @@ class Parameter(ResourceType):
     """``AWS::SSM::Parameter``."""
 
     name_property = "Name"
-    create_only: frozenset[str] | None = frozenset({"Name", "Type", "DataType"})
+    create_only: frozenset[str] | None = frozenset({"Name"})
     _SETTINGS = ("Type", "Value", "Description", "AllowedPattern", "Tier", "Policies", "DataType")
 
     def create(self, context: Context, properties: Properties) -> Live:

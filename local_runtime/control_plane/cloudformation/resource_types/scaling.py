@@ -23,6 +23,7 @@ class ScalableTarget(ResourceType):
     """
 
     create_only: frozenset[str] | None = frozenset(_TARGET)
+    ignored = frozenset({"Tags"})
 
     def create(self, context: Context, properties: Properties) -> Live:
         self._register(context, {}, properties)

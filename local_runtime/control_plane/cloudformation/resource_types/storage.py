@@ -21,14 +21,29 @@ _MISSING = ("NoSuchBucket", "NoSuchBucketPolicy")
 
 
 class Bucket(ResourceType):
-    """``AWS::S3::Bucket``: each setting goes to the operation that puts it.
-
-    A setting without such an operation here is named in the resource's event.
-    """
+    """``AWS::S3::Bucket``: each setting goes to the operation that puts it."""
 
     name_property = "BucketName"
     create_only: frozenset[str] | None = frozenset(
-        {"BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"}
+        {"BucketName", "BucketNamePrefix", "BucketNamespace"}
+    )
+    ignored = frozenset(
+        {
+            "AbacStatus",
+            "AccelerateConfiguration",
+            "AccessControl",
+            "AnalyticsConfigurations",
+            "BucketNamePrefix",
+            "BucketNamespace",
+            "IntelligentTieringConfigurations",
+            "InventoryConfigurations",
+            "MetadataConfiguration",
+            "MetadataTableConfiguration",
+            "MetricsConfigurations",
+            "ObjectLockConfiguration",
+            "ReplicationConfiguration",
+            "WebsiteConfiguration",
+        }
     )
 
     def create(self, context: Context, properties: Properties) -> Live:
@@ -59,11 +74,7 @@ class Bucket(ResourceType):
 
     def _put(self, context: Context, name: str, old: Properties, new: Properties) -> str | None:
         """Bring every setting to its new value; the warnings of what is not carried out."""
-        warnings = [
-            f"{setting} is recorded only"
-            for setting in sorted(new)
-            if setting not in _SETTINGS and setting not in (*self.create_only_names(), "Tags")
-        ]
+        warnings = []
         for setting, (operation, member, spell, removal) in _SETTINGS.items():
             if setting in new and new[setting] != old.get(setting):
                 request = {"Bucket": name, member: spell(new[setting])}
@@ -76,22 +87,17 @@ class Bucket(ResourceType):
                         raise
                     warnings.append(f"LoggingConfiguration is recorded only: {refusal}")
             elif setting in old and setting not in new:
-                if removal is None:
-                    request = {"Bucket": name, member: {}}
-                    context.call(_SERVICE, operation, request)
-                else:
+                if isinstance(removal, str):
                     context.call(_SERVICE, removal, {"Bucket": name})
+                else:
+                    context.call(_SERVICE, operation, {"Bucket": name, member: removal})
         tags = context.tags(new)
         if tags:
             request = {"Bucket": name, "Tagging": {"TagSet": tags}}
             context.call(_SERVICE, "PutBucketTagging", request)
-        elif old.get("Tags"):
+        elif context.tags_before(old):
             context.call(_SERVICE, "DeleteBucketTagging", {"Bucket": name})
         return f"warning: {'; '.join(warnings)}" if warnings else None
-
-    def create_only_names(self) -> frozenset[str]:
-        """The properties that creation itself takes."""
-        return frozenset() if self.create_only is None else self.create_only
 
 
 class BucketPolicy(ResourceType):
@@ -235,8 +241,8 @@ def _renamed(value: Properties, **names: str) -> Properties:
 
 
 # Setting: the operation that puts it, the member it travels in, how the API spells it, and the
-# operation that removes it (None: putting an empty one does).
-_SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | None]] = {
+# operation that removes it or the value that stands for none.
+_SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | Properties]] = {
     "OwnershipControls": (
         "PutBucketOwnershipControls",
         "OwnershipControls",
@@ -253,7 +259,7 @@ _SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | None]] = {
         "PutBucketVersioning",
         "VersioningConfiguration",
         _same,
-        None,
+        {"Status": "Suspended"},
     ),
     "BucketEncryption": (
         "PutBucketEncryption",
@@ -277,12 +283,12 @@ _SETTINGS: dict[str, tuple[str, str, Callable[[Any], Any], str | None]] = {
         "PutBucketLogging",
         "BucketLoggingStatus",
         _logging,
-        None,
+        {},
     ),
     "NotificationConfiguration": (
         "PutBucketNotificationConfiguration",
         "NotificationConfiguration",
         _notification,
-        None,
+        {},
     ),
 }
