@@ -24,6 +24,7 @@ class Call(Exchange, Protocol):
     head: bytes
     body: Body
     queued_at_s: float
+    timeout_s: float
 
     @property
     def abandoned(self) -> bool:
@@ -167,5 +168,5 @@ class Container:
         call.timed_out()
 
     def _send(self, connection: HttpConnection, call: Call) -> None:
-        deadline = self._loop.time() + self.limits.invocation_timeout_s
+        deadline = self._loop.time() + call.timeout_s
         connection.send(call.head, call.body, call, deadline)

@@ -53,7 +53,7 @@ class ControlPlane:
             try:
                 answer = await fetch(self._address, "GET", target, timeout_s=_POLL_S + 30)
                 if answer.status == 200:
-                    document: Entry = json.loads(answer.body)
+                    document: Entry = json.loads(bytes(answer.body))
                     return document
                 _log.warning("the control plane answered a poll with %s", answer.status)
             except (OSError, ConnectionLostError, AnswerTooLargeError) as error:

@@ -59,6 +59,7 @@ class Invocation:
         "body",
         "head",
         "queued_at_s",
+        "timeout_s",
     )
 
     def __init__(
@@ -70,6 +71,7 @@ class Invocation:
         accept: bytes | None,
         passed_on: bytes,
         hop_limit: int,
+        timeout_s: float,
         caller: Caller,
     ) -> None:
         """Args:
@@ -79,6 +81,7 @@ class Invocation:
         accept: the client's, if it sent one.
         passed_on: header lines that every container gets.
         hop_limit: the largest body that travels between two containers.
+        timeout_s: how long each container may take, from when it gets the request.
         caller: learns how it ended.
         """
         self._instance = instance
@@ -92,6 +95,7 @@ class Invocation:
         self.head = b""
         self.body: Body = b""
         self.queued_at_s = 0.0
+        self.timeout_s = timeout_s
 
     def start(self, body: Body) -> None:
         """Send ``body`` to the first container."""

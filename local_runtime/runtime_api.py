@@ -26,7 +26,7 @@ from local_runtime.http_request import Request
 from local_runtime.http_wire import RequestHead
 from local_runtime.instances import Instance, Variant
 from local_runtime.pipeline import Invocation
-from local_runtime.settings import RuntimeSettings
+from local_runtime.settings import Limits, RuntimeSettings
 
 ROUTE: Final = b"/endpoints/"
 _INVOCATIONS: Final = b"invocations"
@@ -70,7 +70,7 @@ class RuntimeApi:
     def __init__(self, endpoints: EndpointTable, settings: RuntimeSettings) -> None:
         self._endpoints = endpoints
         self._payload_limit = settings.realtime_payload_bytes
-        self._hop_limit = settings.limits.pipeline_hop_bytes
+        self._limits = settings.limits
 
     def answer(self, request: Request) -> None:
         """Answer a request of the runtime API, now or when its containers have."""
@@ -84,7 +84,7 @@ class RuntimeApi:
         parameters = _Parameters(request.head)
         endpoint = self._endpoints.find(name, parameters.region)
         endpoint.serving()
-        call = _Call(request, endpoint, parameters, self._hop_limit)
+        call = _Call(request, endpoint, parameters, self._limits)
         request.collect(self._payload_limit, call.collected, self._too_large(request))
 
     def _too_large(self, request: Request) -> Callable[[int | None], None]:
@@ -94,15 +94,15 @@ class RuntimeApi:
 class _Call:
     """One InvokeEndpoint: what remains to be done when its body is here."""
 
-    __slots__ = ("_endpoint", "_hop_limit", "_parameters", "_request", "_variant")
+    __slots__ = ("_endpoint", "_limits", "_parameters", "_request", "_variant")
 
     def __init__(
-        self, request: Request, endpoint: Endpoint, parameters: _Parameters, hop_limit: int
+        self, request: Request, endpoint: Endpoint, parameters: _Parameters, limits: Limits
     ) -> None:
         self._request = request
         self._endpoint = endpoint
         self._parameters = parameters
-        self._hop_limit = hop_limit
+        self._limits = limits
         self._variant: Variant
 
     def collected(self, body: Body) -> None:
@@ -127,7 +127,8 @@ class _Call:
             content_type=parameters.content_type,
             accept=parameters.accept,
             passed_on=parameters.passed_on,
-            hop_limit=self._hop_limit,
+            hop_limit=self._limits.pipeline_hop_bytes,
+            timeout_s=self._limits.invocation_timeout_s,
             caller=self,
         ).start(body)
 

@@ -74,6 +74,7 @@ class ContainerPlan:
     startup_timeout_s: float
     response_limit: int
     mark: str
+    spool: Path | None = None
 
 
 class Worker:
@@ -256,6 +257,7 @@ class Worker:
                 self,
                 response_limit=self._plan.response_limit,
                 timeout_s=max(CONNECT_TIMEOUT_S, self._limits.ping_timeout_s),
+                spool=self._plan.spool,
             )
         except OSError as error:
             self.container.could_not_connect(error)
