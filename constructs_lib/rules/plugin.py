@@ -24,7 +24,7 @@ class SageMakerInferenceRules:
     by the id that the report prints::
 
         cdk.Validations.of(target).acknowledge(
-            cdk.Acknowledgment(id="SM-A6", reason="a test account without load")
+            cdk.Acknowledgment(id="SageMaker-Inference::SM-A6", reason="nobody calls it at night")
         )
 
     All stacks are read together, so that references from one to another are followed.
@@ -33,7 +33,7 @@ class SageMakerInferenceRules:
     @property
     def name(self) -> str:
         """What the report calls the plugin."""
-        return "SageMaker Inference"
+        return "SageMaker-Inference"
 
     @property
     def version(self) -> str:

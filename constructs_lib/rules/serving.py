@@ -178,9 +178,13 @@ class EndpointConfig:
     @cached_property
     def is_complete(self) -> bool:
         """Whether the variants are all there are."""
-        return all(
-            values.is_complete(self.resource.get(field))
-            for field in ("ProductionVariants", "ShadowProductionVariants")
+        production = self.resource.get("ProductionVariants")
+        shadows = self.resource.get("ShadowProductionVariants")
+        return (
+            isinstance(production, list)
+            and len(production) == len(self.variants)
+            and (shadows is None or isinstance(shadows, list))
+            and len(values.items(shadows)) == len(self.shadows)
         )
 
     @property

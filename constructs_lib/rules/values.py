@@ -19,8 +19,8 @@ UNKNOWN: Final = Unresolved("${?}")
 def at(value: Any, *path: str) -> Any:
     """The value at a path: None when it is absent, unresolved when that cannot be told."""
     for step in path:
-        if value is None or isinstance(value, Unresolved):
-            return value
+        if value is None:
+            return None
         if not isinstance(value, Mapping):
             return UNKNOWN
         value = value.get(step)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import yaml
+
+MAX_DEPTH: Final = 200
 
 
 def load(text: str) -> object:
@@ -14,13 +16,24 @@ def load(text: str) -> object:
         ValueError: it is not YAML, or more than CloudFormation takes.
     """
     try:
-        # Aliases of aliases would grow without bound, and CloudFormation does not take them.
-        # Source: AWS CloudFormation User Guide, template-formats.html (2026-11-20)
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
-            raise ValueError("CloudFormation's YAML has no aliases")
+        _check_events(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, see below
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+
+
+def _check_events(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        # Aliases of aliases would grow without bound, and CloudFormation does not take them.
+        # Source: AWS CloudFormation User Guide, template-formats.html (2026-11-20)
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("CloudFormation's YAML has no aliases")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        # The time that YAML takes grows with the square of the depth.
+        if depth > MAX_DEPTH:
+            raise ValueError(f"values must nest at most {MAX_DEPTH} deep")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
