@@ -28,7 +28,7 @@ def _check_events(text: str) -> None:
         # Aliases of aliases would grow without bound, and CloudFormation does not take them.
         # Source: AWS CloudFormation User Guide, template-formats.html (2026-11-20)
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError("CloudFormation's YAML has no aliases")
+            raise ValueError("CloudFormation's YAML has no aliases")  # noqa: TRY004
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         # The time that YAML takes grows with the square of the depth.
