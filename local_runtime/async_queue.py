@@ -77,8 +77,12 @@ class AsyncRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """How a request ended, decided once: with an answer, or with a reason for having none."""
+    """How a request ended, decided once: with an answer, or with a reason for having none.
 
+    ``variant`` is the one that worked on it, or would have.
+    """
+
+    variant: str
     content_type: str | None
     failure_reason: str | None = None
 
@@ -161,8 +165,10 @@ class AsyncQueue:
     async def close_endpoint(self, endpoint_id: int) -> None:
         """The endpoint was deleted: a new one of this name starts with an empty queue."""
         await self._thread.run(
-            lambda database: database.execute(
-                "UPDATE endpoint SET open = 0 WHERE id = ?", (endpoint_id,)
+            lambda database: (
+                database.execute(
+                    "UPDATE endpoint SET open = 0 WHERE id = ?", (endpoint_id,)
+                ).rowcount
             )
         )
 
@@ -252,9 +258,11 @@ class AsyncQueue:
             await asyncio.to_thread(_write_through, path, answer)
         document = json.dumps(asdict(verdict))
         await self._thread.run(
-            lambda database: database.execute(
-                "UPDATE request SET verdict = ?, answer = ? WHERE id = ?",
-                (document, inline, request_id),
+            lambda database: (
+                database.execute(
+                    "UPDATE request SET verdict = ?, answer = ? WHERE id = ?",
+                    (document, inline, request_id),
+                ).rowcount
             )
         )
 
