@@ -70,6 +70,7 @@ class ContainerPlan:
     program: ProgramSpec
     workers: int
     log: Path
+    home: Path
     socket_prefix: str
     startup_timeout_s: float
     response_limit: int
