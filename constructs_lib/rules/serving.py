@@ -364,7 +364,14 @@ class Serving:
         """The target of a policy, which names it or repeats its three coordinates."""
         target_id = values.expression(policy.get("ScalingTargetId"))
         if target_id is not None:
-            return next((each for each in self.targets if each.resource.ref == target_id), None)
+            return next(
+                (
+                    each
+                    for each in self.targets
+                    if target_id in {each.resource.ref, each.resource.attribute("Id")}
+                ),
+                None,
+            )
         place = _coordinates(policy)
         found = [each for each in self.targets if _coordinates(each.resource) == place]
         return found[0] if len(found) == 1 and None not in place else None

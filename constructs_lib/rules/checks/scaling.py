@@ -75,11 +75,12 @@ def _may_wake(serving: Serving, policy: Policy) -> bool:
         return namespace != "AWS/SageMaker"
     if policy.type != "StepScaling":
         return True
+    arns = {policy.resource.ref, policy.resource.attribute("Arn")}
     alarms = [
         alarm
         for alarm in serving.alarms
         if not values.is_complete(alarm.get("AlarmActions"))
-        or policy.resource.ref in map(values.expression, values.items(alarm.get("AlarmActions")))
+        or arns & set(map(values.expression, values.items(alarm.get("AlarmActions"))))
     ]
     # A policy that no alarm here calls may be called by one defined elsewhere.
     return not alarms or any(
