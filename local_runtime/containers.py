@@ -24,6 +24,7 @@ class Call(Exchange, Protocol):
     head: bytes
     body: Body
     queued_at_s: float
+    timeout_s: float
 
     @property
     def abandoned(self) -> bool:
@@ -69,7 +70,7 @@ class Container:
             await together(*(worker.start() for worker in self._workers))
         except (ContainerFailedError, OSError) as error:
             await self.stop(0.0)
-            raise ContainerFailedError(self._failure(error, since)) from error
+            raise ContainerFailedError(ping_failure(self.plan, error, since)) from error
         self._sweep()
 
     async def stop(self, grace_s: float) -> None:
@@ -85,19 +86,6 @@ class Container:
         """End every process at once, when there is no time to wait."""
         for worker in self._workers:
             worker.kill()
-
-    def _failure(self, error: BaseException, since: int) -> str:
-        place = self.place
-        reason = (
-            f"The {place.container} container for production variant {place.variant} did not pass"
-            f" the ping health check. {error} Last log lines: "
-        )
-        lines = tail(self.plan.log, since=since)
-        # AWS's field is short, and what was printed last says most.
-        room = FAILURE_REASON_MAX_LENGTH - len(reason)
-        while len(lines) > 1 and len("\n".join(lines)) > room:
-            del lines[0]
-        return reason + ("\n".join(lines)[-room:] or "(none)")
 
     def _sweep(self) -> None:
         now_s = self._loop.time()
@@ -167,5 +155,20 @@ class Container:
         call.timed_out()
 
     def _send(self, connection: HttpConnection, call: Call) -> None:
-        deadline = self._loop.time() + self.limits.invocation_timeout_s
+        deadline = self._loop.time() + call.timeout_s
         connection.send(call.head, call.body, call, deadline)
+
+
+def ping_failure(plan: ContainerPlan, error: BaseException, since: int) -> str:
+    """Why a container did not become ready, with what it has printed after byte ``since``."""
+    place = plan.place
+    reason = (
+        f"The {place.container} container for production variant {place.variant} did not pass"
+        f" the ping health check. {error} Last log lines: "
+    )
+    lines = tail(plan.log, since=since)
+    # AWS's field is short, and what was printed last says most.
+    room = FAILURE_REASON_MAX_LENGTH - len(reason)
+    while len(lines) > 1 and len("\n".join(lines)) > room:
+        del lines[0]
+    return reason + ("\n".join(lines)[-room:] or "(none)")

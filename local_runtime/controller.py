@@ -19,6 +19,7 @@ from hosting.endpoint import EndpointSpec
 from hosting.limits import FAILURE_REASON_MAX_LENGTH
 from local_runtime.artifacts import remove_tree
 from local_runtime.endpoints import Endpoint, EndpointTable
+from local_runtime.environment import Machine
 from local_runtime.errors import NotServableError
 from local_runtime.http_client import (
     AnswerTooLargeError,
@@ -27,7 +28,6 @@ from local_runtime.http_client import (
     fetch,
 )
 from local_runtime.instances import Fleet, assemble
-from local_runtime.processes import ProcessRegister
 from local_runtime.provisioning import Provisioner, ProvisioningError, not_served_yet
 from local_runtime.settings import RuntimeSettings
 
@@ -53,7 +53,7 @@ class ControlPlane:
             try:
                 answer = await fetch(self._address, "GET", target, timeout_s=_POLL_S + 30)
                 if answer.status == 200:
-                    document: Entry = json.loads(answer.body)
+                    document: Entry = json.loads(bytes(answer.body))
                     return document
                 _log.warning("the control plane answered a poll with %s", answer.status)
             except (OSError, ConnectionLostError, AnswerTooLargeError) as error:
@@ -100,14 +100,14 @@ class Controller:
         settings: RuntimeSettings,
         *,
         folder: Path,
-        register: ProcessRegister,
+        machine: Machine,
     ) -> None:
         self.control_plane = control_plane
         self.endpoints = endpoints
         self.provisioner = provisioner
         self.settings = settings
         self.folder = folder
-        self.register = register
+        self.machine = machine
         self._reconcilers: dict[tuple[str, str], _Reconciler] = {}
         self._revision = 0
 
@@ -242,7 +242,7 @@ class _Reconciler:
             plans = await self._controller.provisioner.plan(
                 spec, region=entry["region"], account_id=entry["account_id"], folder=folder
             )
-            fleet = assemble(plans, self._limits, self._controller.register)
+            fleet = assemble(plans, self._controller.machine)
             await fleet.start()
         except BaseException:
             await asyncio.shield(asyncio.to_thread(remove_tree, folder))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from local_runtime.errors import EndpointNotFound, ServiceUnavailable
 from local_runtime.instances import Fleet
+
+if TYPE_CHECKING:
+    from local_runtime.async_backlog import Backlog
 
 DEFAULT_ACCOUNT_ID: Final = "123456789012"
 
@@ -14,7 +17,8 @@ class Endpoint:
     """An endpoint's name and the fleet behind it.
 
     ``fleet`` is replaced in one step when an update has succeeded: a request belongs to the fleet
-    that it found, and that one is drained before it stops.
+    that it found, and that one is drained before it stops. ``backlog`` is the queue before it, if
+    the endpoint is asynchronous.
     """
 
     def __init__(self, name: str, *, region: str, account_id: str) -> None:
@@ -22,6 +26,7 @@ class Endpoint:
         self.region = region
         self.account_id = account_id
         self.fleet: Fleet | None = None
+        self.backlog: Backlog | None = None
         # It has been in service: with no fleet it is only out of order for now.
         self.has_served = False
 

@@ -22,13 +22,17 @@ from urllib.parse import unquote_to_bytes
 import uvloop
 
 from local_runtime.artifacts import ObjectStore, remove_tree
+from local_runtime.clock import Clock
 from local_runtime.controller import Controller, ControlPlane
 from local_runtime.endpoints import EndpointTable
+from local_runtime.environment import Machine
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import UnixAddress
 from local_runtime.http_request import Request
 from local_runtime.http_server import Server, ServerTimeouts
+from local_runtime.isolation import choose_isolation
 from local_runtime.logs import cut_large
+from local_runtime.meters import Meters
 from local_runtime.processes import ProcessRegister, adopt_orphans, kill_children
 from local_runtime.provisioning import Provisioner
 from local_runtime.proxy import ControlPlaneProxy
@@ -104,13 +108,23 @@ class DataPlane:
             ),
             lifeline_fd=workers_lifeline,
         )
+        isolation = choose_isolation(settings.choices.serverless_isolation)
+        machine = Machine(
+            settings=settings,
+            register=self._register,
+            isolation=isolation,
+            clock=Clock(settings.speed),
+            meters=Meters(
+                UnixAddress(control_socket), speed=settings.speed, region=settings.region
+            ),
+        )
         controller = Controller(
             ControlPlane(UnixAddress(control_socket)),
             endpoints,
             provisioner,
             settings,
             folder=folder,
-            register=self._register,
+            machine=machine,
         )
         # Before the first request: an endpoint that exists must not be answered with "not found".
         await controller.step()
@@ -138,6 +152,7 @@ class DataPlane:
         listening.close()
         await controller.stop(limits.stop_grace_s)
         server.close()
+        isolation.close()
 
     async def _tidy(self) -> None:
         while True:

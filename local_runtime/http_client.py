@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import mmap
+import os
+import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 from local_runtime.http_wire import (
@@ -21,7 +26,10 @@ from local_runtime.http_wire import (
     header_block,
 )
 
-Body = bytes | bytearray
+Body = bytes | bytearray | memoryview
+
+SPOOLED_FROM_BYTES: Final = 4 * 1024 * 1024
+"""From this size on a body is received into a file, where its receiver has a folder for it."""
 
 _SCRATCH: Final = memoryview(bytearray(256 * 1024))  # see http_server: one for all connections
 _ONE_WRITE_BYTES: Final = 16 * 1024
@@ -131,6 +139,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         "_owner",
         "_part",
         "_pieces",
+        "_spool",
         "_transport",
         "_whole",
         "closed",
@@ -138,16 +147,17 @@ class HttpConnection(asyncio.BufferedProtocol):
         "idle_since",
     )
 
-    def __init__(self, owner: Owner, response_limit: int) -> None:
+    def __init__(self, owner: Owner, response_limit: int, spool: Path | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._owner = owner
         self._limit = response_limit
+        self._spool = spool
         self._transport: asyncio.Transport
         self._exchange: Exchange | None = None
         self._part = b""
         self._head: ResponseHead | None = None
         self._framing: Framing | None = None
-        self._whole: bytearray | None = None
+        self._whole: bytearray | memoryview | None = None
         self._fill: memoryview | None = None
         self._pieces = bytearray()
         self.closed = False
@@ -246,9 +256,25 @@ class HttpConnection(asyncio.BufferedProtocol):
         elif len(data) >= length:
             self._complete(data[:length])
         else:
-            self._whole = bytearray(length)
+            try:
+                self._whole = self._room(length)
+            except OSError as error:
+                reason = f"there is no room for its {length} bytes ({error.strerror})"
+                self._break(ConnectionLostError(reason))
+                return
             self._whole[: len(data)] = data
             self._fill = memoryview(self._whole)[len(data) :]
+
+    def _room(self, length: int) -> bytearray | memoryview:
+        if self._spool is None or length < SPOOLED_FROM_BYTES:
+            return bytearray(length)
+        with tempfile.TemporaryFile(dir=self._spool) as file:
+            if sys.platform == "linux":
+                # On a full disk this fails; writing to a mapped page would end the process.
+                os.posix_fallocate(file.fileno(), 0, length)
+            else:
+                file.truncate(length)
+            return memoryview(mmap.mmap(file.fileno(), length))
 
     def _more(self, data: bytes) -> None:
         framing = self._framing
@@ -295,9 +321,17 @@ class HttpConnection(asyncio.BufferedProtocol):
 
 
 async def connect(
-    address: Address, owner: Owner, *, response_limit: int, timeout_s: float
+    address: Address,
+    owner: Owner,
+    *,
+    response_limit: int,
+    timeout_s: float,
+    spool: Path | None = None,
 ) -> HttpConnection:
     """Open a connection.
+
+    Args:
+        spool: the folder that large answers are received into; without it, into memory.
 
     Raises:
         OSError: nobody listens there, or not within ``timeout_s`` (TimeoutError).
@@ -306,12 +340,12 @@ async def connect(
     async with asyncio.timeout(timeout_s):
         if isinstance(address, UnixAddress):
             _, connection = await loop.create_unix_connection(
-                lambda: HttpConnection(owner, response_limit), address.path
+                lambda: HttpConnection(owner, response_limit, spool), address.path
             )
         else:
             # uvloop sets TCP_NODELAY on every TCP connection.
             _, connection = await loop.create_connection(
-                lambda: HttpConnection(owner, response_limit), "127.0.0.1", address.port
+                lambda: HttpConnection(owner, response_limit, spool), "127.0.0.1", address.port
             )
     return connection
 

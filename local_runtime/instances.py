@@ -7,9 +7,11 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
 from local_runtime.containers import Container
+from local_runtime.environment import Environment, Machine
 from local_runtime.errors import ServiceUnavailable, ValidationError
-from local_runtime.processes import ProcessRegister
+from local_runtime.serverless import ServerlessPlan, ServerlessVariant
 from local_runtime.settings import Limits
 from local_runtime.tasks import together
 from local_runtime.workers import ContainerPlan
@@ -62,15 +64,51 @@ class Variant:
             )
         return best
 
+    @property
+    def outstanding(self) -> int:
+        """Requests that are being answered."""
+        return sum(instance.outstanding for instance in self.instances)
+
+    def longest_s(self, limits: Limits) -> float:
+        """The longest time that a request can take."""
+        hops = max(len(instance.containers) for instance in self.instances)
+        return hops * (limits.queue_timeout_s + limits.invocation_timeout_s)
+
+    async def start(self) -> None:
+        """Start every container and wait until all are ready.
+
+        Raises:
+            ContainerFailedError: one is not.
+        """
+        await together(*(container.start() for container in self._containers))
+
+    async def stop(self, grace_s: float) -> None:
+        """End every container."""
+        await asyncio.gather(*(container.stop(grace_s) for container in self._containers))
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for container in self._containers:
+            container.kill()
+
+    @property
+    def _containers(self) -> list[Container]:
+        return [container for instance in self.instances for container in instance.containers]
+
+
+AnyInstance = Instance | Environment
+AnyVariant = Variant | ServerlessVariant
+
 
 class Fleet:
     """Everything that serves one generation of an endpoint."""
 
-    def __init__(self, variants: Sequence[Variant]) -> None:
+    def __init__(self, variants: Sequence[AnyVariant], *, payload_limit: int) -> None:
         self.variants = tuple(variants)
+        self.payload_limit = payload_limit
         self._weights = [variant.weight for variant in variants]
 
-    def pick_variant(self, target: str | None) -> Variant:
+    def pick_variant(self, target: str | None) -> AnyVariant:
         """The variant that the caller wants, or one by weight.
 
         Raises:
@@ -87,15 +125,6 @@ class Fleet:
             raise ValidationError("No variant of the endpoint has a weight above 0.")
         return random.choices(self.variants, self._weights)[0]  # noqa: S311 - no secret
 
-    @property
-    def instances(self) -> list[Instance]:
-        """The instances of every variant."""
-        return [instance for variant in self.variants for instance in variant.instances]
-
-    @property
-    def _containers(self) -> list[Container]:
-        return [container for instance in self.instances for container in instance.containers]
-
     async def start(self) -> None:
         """Start every container and wait until all are ready.
 
@@ -103,29 +132,27 @@ class Fleet:
             ContainerFailedError: one is not; none is left running.
         """
         try:
-            await together(*(container.start() for container in self._containers))
+            await together(*(variant.start() for variant in self.variants))
         except BaseException:
             await asyncio.shield(self.stop(0.0))
             raise
 
     async def drain(self, limits: Limits) -> None:
         """Wait until the requests that it has begun are answered or have timed out."""
-        hops = max(len(instance.containers) for instance in self.instances)
         loop = asyncio.get_running_loop()
-        longest_s = hops * (limits.queue_timeout_s + limits.invocation_timeout_s)
-        deadline_s = loop.time() + longest_s
+        deadline_s = loop.time() + max(variant.longest_s(limits) for variant in self.variants)
         # An event would have to be set on the invocation path; a drain is rare and may look.
-        while any(i.outstanding for i in self.instances) and loop.time() < deadline_s:  # noqa: ASYNC110
+        while any(v.outstanding for v in self.variants) and loop.time() < deadline_s:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_POLL_S)
 
     async def stop(self, grace_s: float) -> None:
         """End every container."""
-        await asyncio.gather(*(container.stop(grace_s) for container in self._containers))
+        await asyncio.gather(*(variant.stop(grace_s) for variant in self.variants))
 
     def kill(self) -> None:
         """End every process at once."""
-        for container in self._containers:
-            container.kill()
+        for variant in self.variants:
+            variant.kill()
 
 
 class VariantPlan:
@@ -145,22 +172,33 @@ class VariantPlan:
         self.direct = direct
 
 
-def assemble(plans: Sequence[VariantPlan], limits: Limits, register: ProcessRegister) -> Fleet:
+def assemble(plans: Sequence[VariantPlan | ServerlessPlan], machine: Machine) -> Fleet:
     """The fleet that plans describe; nothing has started yet."""
+    settings = machine.settings
+    serverless = any(isinstance(plan, ServerlessPlan) for plan in plans)
     return Fleet(
         [
-            Variant(
-                plan.name,
-                plan.weight,
-                [
-                    Instance(
-                        instance_id,
-                        [Container(container, limits, register) for container in containers],
-                    )
-                    for instance_id, containers in plan.instances
-                ],
-                direct=plan.direct,
-            )
+            ServerlessVariant(plan, machine)
+            if isinstance(plan, ServerlessPlan)
+            else _on_instances(plan, machine)
             for plan in plans
-        ]
+        ],
+        payload_limit=(
+            SERVERLESS_PAYLOAD_MAX_BYTES if serverless else settings.realtime_payload_bytes
+        ),
+    )
+
+
+def _on_instances(plan: VariantPlan, machine: Machine) -> Variant:
+    limits, register = machine.settings.limits, machine.register
+    return Variant(
+        plan.name,
+        plan.weight,
+        [
+            Instance(
+                instance_id, [Container(container, limits, register) for container in containers]
+            )
+            for instance_id, containers in plan.instances
+        ],
+        direct=plan.direct,
     )

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from local_runtime.containers import Container
+from local_runtime.containers import Call
 from local_runtime.errors import (
+    ContainerPlace,
     ModelError,
     RuntimeApiError,
     hop_too_large,
@@ -25,7 +26,6 @@ from local_runtime.http_client import (
     Body,
     ConnectionLostError,
 )
-from local_runtime.instances import Instance
 
 ANY_TYPE: Final = b"*/*"
 
@@ -39,6 +39,22 @@ class Caller(Protocol):
 
     def done(self, outcome: Answer | RuntimeApiError) -> None:
         """Take the last answer, or what went wrong. Called once."""
+
+
+class Hop(Protocol):
+    """A container that a request goes through."""
+
+    place: ContainerPlace
+    host: bytes
+
+    def submit(self, call: Call) -> None:
+        """Take the request."""
+
+
+class Holder(Protocol):
+    """Counts the requests that are on their way through its containers."""
+
+    outstanding: int
 
 
 class Invocation:
@@ -59,17 +75,19 @@ class Invocation:
         "body",
         "head",
         "queued_at_s",
+        "timeout_s",
     )
 
     def __init__(
         self,
-        instance: Instance,
-        containers: Sequence[Container],
+        instance: Holder,
+        containers: Sequence[Hop],
         *,
         content_type: bytes | None,
         accept: bytes | None,
         passed_on: bytes,
         hop_limit: int,
+        timeout_s: float,
         caller: Caller,
     ) -> None:
         """Args:
@@ -79,6 +97,7 @@ class Invocation:
         accept: the client's, if it sent one.
         passed_on: header lines that every container gets.
         hop_limit: the largest body that travels between two containers.
+        timeout_s: how long each container may take, from when it gets the request.
         caller: learns how it ended.
         """
         self._instance = instance
@@ -92,6 +111,7 @@ class Invocation:
         self.head = b""
         self.body: Body = b""
         self.queued_at_s = 0.0
+        self.timeout_s = timeout_s
 
     def start(self, body: Body) -> None:
         """Send ``body`` to the first container."""
@@ -152,7 +172,7 @@ class Invocation:
         self._end(error)
 
     @property
-    def _here(self) -> Container:
+    def _here(self) -> Hop:
         return self._containers[self._position]
 
     def _end(self, outcome: Answer | RuntimeApiError) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from hosting.endpoint import ContainerSpec, EndpointSpec, VariantSpec
+from hosting.endpoint import ContainerSpec, EndpointSpec, ServerlessSpec, VariantSpec
+from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
 from local_runtime.artifacts import ObjectStore, fetch_model
 from local_runtime.container_environment import container_environment
 from local_runtime.errors import ContainerPlace, NotServableError
@@ -19,6 +20,7 @@ from local_runtime.http_client import Address, UnixAddress
 from local_runtime.images import program_for
 from local_runtime.instances import VariantPlan
 from local_runtime.logs import log_file
+from local_runtime.serverless import ServerlessPlan
 from local_runtime.settings import ImageMapping, RuntimeSettings
 from local_runtime.tasks import together
 from local_runtime.workers import PORTS_PER_CONTAINER, ContainerPlan, ProgramSpec
@@ -44,11 +46,8 @@ def not_served_yet(config: Mapping[str, Any], models: Mapping[str, Any]) -> str 
         asked.append("asynchronous inference (AsyncInferenceConfig)")
     if config.get("ShadowProductionVariants"):
         asked.append("shadow variants (ShadowProductionVariants)")
-    for variant in config["ProductionVariants"]:
-        if "ServerlessConfig" in variant:
-            asked.append("serverless inference (ServerlessConfig)")
-        if "ModelName" not in variant:
-            asked.append("inference components (a variant without ModelName)")
+    if any("ModelName" not in variant for variant in config["ProductionVariants"]):
+        asked.append("inference components (a variant without ModelName)")
     for model in models.values():
         primary = model.get("PrimaryContainer")
         for container in [primary] if primary is not None else model.get("Containers", []):
@@ -83,7 +82,7 @@ class Provisioner:
 
     async def plan(
         self, spec: EndpointSpec, *, region: str, account_id: str, folder: Path
-    ) -> Sequence[VariantPlan]:
+    ) -> Sequence[VariantPlan | ServerlessPlan]:
         """Fetch model data into ``folder``, install requirements, and plan every container.
 
         Raises:
@@ -92,7 +91,7 @@ class Provisioner:
             UnknownImageError: no program stands in for an image.
             ProvisioningError: something else in the description cannot be served.
         """
-        plans: list[VariantPlan] = await together(
+        plans: list[VariantPlan | ServerlessPlan] = await together(
             *(
                 self._variant(variant, spec.name, region, account_id, folder / variant.name)
                 for variant in spec.variants
@@ -102,7 +101,7 @@ class Provisioner:
 
     async def _variant(
         self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path
-    ) -> VariantPlan:
+    ) -> VariantPlan | ServerlessPlan:
         count = min(variant.initial_instance_count, self._settings.limits.max_instances_per_variant)
         model = variant.model
         instances = [f"i-{secrets.token_hex(9)[:17]}" for _ in range(count)]
@@ -113,6 +112,9 @@ class Provisioner:
             )
         )
         alone = len(model.containers) == 1
+        if variant.serverless is not None:
+            place = ContainerPlace(region, account_id, endpoint, variant.name, "", _ONLY_CONTAINER)
+            return self._serverless(sources[0], place, variant, variant.serverless)
         return VariantPlan(
             variant.name,
             variant.initial_weight,
@@ -138,6 +140,22 @@ class Provisioner:
                 for instance_id in instances
             ],
             direct=not alone and model.execution_mode == "Direct",
+        )
+
+    def _serverless(
+        self, source: _Source, place: ContainerPlace, variant: VariantSpec, size: ServerlessSpec
+    ) -> ServerlessPlan:
+        def plan_environment(instance_id: str) -> ContainerPlan:
+            plan = self._container(source, replace(place, instance_id=instance_id), variant)
+            return replace(plan, workers=1, response_limit=SERVERLESS_PAYLOAD_MAX_BYTES)
+
+        return ServerlessPlan(
+            region=place.region,
+            endpoint=place.endpoint,
+            name=variant.name,
+            weight=variant.initial_weight,
+            size=size,
+            plan_environment=plan_environment,
         )
 
     async def _source(
@@ -234,6 +252,7 @@ class Provisioner:
             ),
             workers=workers,
             log=log_file(self._state_dir, place.log_group, place.log_stream),
+            home=home,
             socket_prefix=str(self._run_dir / f"{mark}-"),
             startup_timeout_s=(
                 settings.limits.startup_timeout_s if timeout_s is None else timeout_s

@@ -12,7 +12,6 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from hosting import validation
-from local_runtime.containers import Container
 from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.errors import (
     PayloadTooLarge,
@@ -24,9 +23,9 @@ from local_runtime.errors import (
 from local_runtime.http_client import Answer, Body
 from local_runtime.http_request import Request
 from local_runtime.http_wire import RequestHead
-from local_runtime.instances import Instance, Variant
-from local_runtime.pipeline import Invocation
-from local_runtime.settings import RuntimeSettings
+from local_runtime.instances import AnyInstance, AnyVariant
+from local_runtime.pipeline import Hop, Invocation
+from local_runtime.settings import Limits, RuntimeSettings
 
 ROUTE: Final = b"/endpoints/"
 _INVOCATIONS: Final = b"invocations"
@@ -69,8 +68,7 @@ class RuntimeApi:
 
     def __init__(self, endpoints: EndpointTable, settings: RuntimeSettings) -> None:
         self._endpoints = endpoints
-        self._payload_limit = settings.realtime_payload_bytes
-        self._hop_limit = settings.limits.pipeline_hop_bytes
+        self._limits = settings.limits
 
     def answer(self, request: Request) -> None:
         """Answer a request of the runtime API, now or when its containers have."""
@@ -83,27 +81,24 @@ class RuntimeApi:
         name = _endpoint_name(request)
         parameters = _Parameters(request.head)
         endpoint = self._endpoints.find(name, parameters.region)
-        endpoint.serving()
-        call = _Call(request, endpoint, parameters, self._hop_limit)
-        request.collect(self._payload_limit, call.collected, self._too_large(request))
-
-    def _too_large(self, request: Request) -> Callable[[int | None], None]:
-        return lambda size: _refuse(request, PayloadTooLarge(size, self._payload_limit))
+        limit = endpoint.serving().payload_limit
+        call = _Call(request, endpoint, parameters, self._limits)
+        request.collect(limit, call.collected, _too_large(request, limit))
 
 
 class _Call:
     """One InvokeEndpoint: what remains to be done when its body is here."""
 
-    __slots__ = ("_endpoint", "_hop_limit", "_parameters", "_request", "_variant")
+    __slots__ = ("_endpoint", "_limits", "_parameters", "_request", "_variant")
 
     def __init__(
-        self, request: Request, endpoint: Endpoint, parameters: _Parameters, hop_limit: int
+        self, request: Request, endpoint: Endpoint, parameters: _Parameters, limits: Limits
     ) -> None:
         self._request = request
         self._endpoint = endpoint
         self._parameters = parameters
-        self._hop_limit = hop_limit
-        self._variant: Variant
+        self._limits = limits
+        self._variant: AnyVariant
 
     def collected(self, body: Body) -> None:
         """Send the body through the containers.
@@ -127,7 +122,8 @@ class _Call:
             content_type=parameters.content_type,
             accept=parameters.accept,
             passed_on=parameters.passed_on,
-            hop_limit=self._hop_limit,
+            hop_limit=self._limits.pipeline_hop_bytes,
+            timeout_s=self._limits.invocation_timeout_s,
             caller=self,
         ).start(body)
 
@@ -207,7 +203,7 @@ class _Parameters:
         if complaints:
             raise ValidationError("; ".join(complaints))
 
-    def check(self, endpoint: Endpoint, variant: Variant) -> None:
+    def check(self, endpoint: Endpoint, variant: AnyVariant) -> None:
         """Refuse what this endpoint does not take, before the body is received.
 
         Raises:
@@ -227,8 +223,8 @@ class _Parameters:
             )
 
     def containers(
-        self, instance: Instance, variant: Variant, endpoint: Endpoint
-    ) -> Sequence[Container]:
+        self, instance: AnyInstance, variant: AnyVariant, endpoint: Endpoint
+    ) -> Sequence[Hop]:
         """The containers that the request goes through.
 
         Raises:
@@ -269,6 +265,10 @@ def _signed_region(authorization: bytes | None) -> str | None:
     _, found, scope = authorization.partition(b"Credential=")
     parts = scope.split(b"/", 3)
     return parts[2].decode("latin-1") if found and len(parts) == 4 else None
+
+
+def _too_large(request: Request, limit: int) -> Callable[[int | None], None]:
+    return lambda size: _refuse(request, PayloadTooLarge(size, limit))
 
 
 def _refuse(request: Request, error: RuntimeApiError) -> None:

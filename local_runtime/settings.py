@@ -42,6 +42,9 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "serverless_isolation": ("auto", "cgroup", "watch"),
     "serverless_start_cpu": ("whole", "share"),
     "serverless_after_creation": ("cold", "warm"),
+    "async_failure_object": ("response", "reason"),
+    "async_failure_suffix": ("-error.out", ".out"),
+    "async_backlog_per_instance_at_zero": ("backlog", "missing"),
 }
 
 _MIB: Final = 1024 * 1024
@@ -94,6 +97,15 @@ class Limits:
     serverless_start_wait_s: float = aws.INVOCATION_TIMEOUT_S
     serverless_mb_per_vcpu: float = 1769.0  # AWS Lambda's, on which serverless inference runs
 
+    # Asynchronous endpoints; AWS says nothing about these. The pause before a notification is tried
+    # again doubles each time and is on the service's clock.
+    async_concurrency: int = 4
+    async_attempts: int = 1
+    async_upload_attempts: int = 5
+    async_notification_attempts: int = 3
+    async_notification_retry_s: float = 1.0
+    async_transfers: int = 8
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
@@ -103,12 +115,20 @@ class Choices:
     processors: a cgroup (version 2), or a watch over its processes; ``auto`` takes the first that
     works here. ``serverless_start_cpu``: what a cold start may use. ``serverless_after_creation``:
     whether the environment that has proven the container is kept.
+
+    ``async_failure_object``: whether a failure object holds what the container answered, where it
+    answered anything, or always the reason in our words. ``async_failure_suffix``: follows the id
+    in its name. ``async_backlog_per_instance_at_zero``: whether ApproximateBacklogSizePerInstance
+    is the whole backlog or has no datapoint while no instance runs.
     """
 
     realtime_payload: str = "25MB"
     serverless_isolation: str = "auto"
     serverless_start_cpu: str = "whole"
     serverless_after_creation: str = "cold"
+    async_failure_object: str = "response"
+    async_failure_suffix: str = "-error.out"
+    async_backlog_per_instance_at_zero: str = "backlog"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

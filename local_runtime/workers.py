@@ -70,10 +70,12 @@ class ContainerPlan:
     program: ProgramSpec
     workers: int
     log: Path
+    home: Path
     socket_prefix: str
     startup_timeout_s: float
     response_limit: int
     mark: str
+    spool: Path | None = None
 
 
 class Worker:
@@ -256,6 +258,7 @@ class Worker:
                 self,
                 response_limit=self._plan.response_limit,
                 timeout_s=max(CONNECT_TIMEOUT_S, self._limits.ping_timeout_s),
+                spool=self._plan.spool,
             )
         except OSError as error:
             self.container.could_not_connect(error)

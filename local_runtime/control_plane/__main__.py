@@ -12,10 +12,10 @@ def main() -> None:
     """Read the supervisor's arguments and serve until killed."""
     parser = argparse.ArgumentParser(prog="python -m local_runtime.control_plane")
     parser.add_argument("--socket", type=Path, required=True, help="unix socket to listen on")
-    parser.add_argument("--port", type=int, required=True, help="public port, for addresses")
+    parser.add_argument("--port", type=int, required=True, help="public port, which addresses name")
     parser.add_argument("--speed", type=float, default=1.0, help="service seconds per second")
     arguments = parser.parse_args()
-    server.serve(arguments.socket)
+    server.serve(arguments.socket, f"http://127.0.0.1:{arguments.port}")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,16 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class LocalClients:
-    """Clients by service and region, all of them answered by one WSGI application."""
+    """Clients by service and region, all of them answered by one WSGI application.
 
-    def __init__(self, application: Application) -> None:
+    Args:
+        application: what answers.
+        url: where others reach it; services build the addresses of queues from it.
+    """
+
+    def __init__(self, application: Application, url: str) -> None:
         self._application = application
+        self._url = url
         self._session = Session()
         self._clients: dict[tuple[str, str], Any] = {}
         # botocore's sessions are not thread-safe; its clients are.
@@ -37,7 +43,7 @@ class LocalClients:
                 client = self._session.create_client(
                     service,
                     region_name=region,
-                    endpoint_url="http://localhost",
+                    endpoint_url=self._url,
                     aws_access_key_id="local",
                     aws_secret_access_key="local",  # noqa: S106 - nobody checks it
                     config=Config(
@@ -71,8 +77,8 @@ def _answer(application: Application, request: AWSPreparedRequest, **_: Any) -> 
         "PATH_INFO": unquote(url.path, encoding="latin-1"),
         "REQUEST_URI": f"{url.path}?{url.query}" if url.query else url.path,
         "QUERY_STRING": url.query,
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
+        "SERVER_NAME": url.hostname,
+        "SERVER_PORT": str(url.port or 80),
         "SERVER_PROTOCOL": "HTTP/1.1",
         "HTTP_HOST": url.netloc,
         "CONTENT_LENGTH": str(len(body)),

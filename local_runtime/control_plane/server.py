@@ -56,13 +56,19 @@ _log = logging.getLogger(__name__)
 
 
 class ControlPlane:
-    """The WSGI application, and the state behind it."""
+    """The WSGI application, and the state behind it.
 
-    def __init__(self) -> None:
+    Args:
+        url: where the runtime is reached from outside.
+    """
+
+    def __init__(self, url: str) -> None:
         corrections.apply()
         self.store = Store(DEFAULT_ACCOUNT_ID)
         self.sagemaker = SageMakerApi(self.store)
-        self.cloudformation = CloudFormationApi(DEFAULT_ACCOUNT_ID, LocalClients(self), self.store)
+        self.cloudformation = CloudFormationApi(
+            DEFAULT_ACCOUNT_ID, LocalClients(self, url), self.store
+        )
         self._moto: Application = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -219,11 +225,11 @@ def _send(start_response: StartResponse, status: HTTPStatus, document: Any) -> l
     return [body] if body else []
 
 
-def serve(socket: Path) -> None:
+def serve(socket: Path, url: str) -> None:
     """Answer requests on a unix socket until the process is told to stop."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     server = waitress.create_server(
-        ControlPlane(),
+        ControlPlane(url),
         unix_socket=str(socket),
         unix_socket_perms="600",
         threads=THREADS,

@@ -109,8 +109,8 @@ class Store:
 
     def __init__(self, account_id: str, *, now_s: Callable[[], float] = time.time) -> None:
         self.account_id = account_id
-        # To the millisecond, as clients send times back: one must find what it was told.
-        self._now_s: Callable[[], float] = lambda: round(now_s(), 3)
+        self._clock_s = now_s
+        self._last_s = 0.0
         self._changed = threading.Condition()
         self._revision = 1
         self._generations = itertools.count(1)
@@ -273,6 +273,11 @@ class Store:
         with self._changed:
             for key in keys:
                 self._tags.get(arn, {}).pop(key, None)
+
+    def _now_s(self) -> float:
+        """A moment later than the one before, in milliseconds as clients send times back."""
+        self._last_s = max(round(self._clock_s(), 3), round(self._last_s + 0.001, 3))
+        return self._last_s
 
     def _exists(self, arn: str) -> bool:
         return any(record.arn == arn for record in self._records.values()) or any(

@@ -19,6 +19,7 @@ PHRASES = {
     404: "Not Found",
     405: "Method Not Allowed",
     406: "Not Acceptable",
+    409: "Conflict",
     411: "Length Required",
     413: "Content Too Large",
     415: "Unsupported Media Type",
@@ -58,6 +59,7 @@ class Head:
         "keep_alive",
         "method",
         "path",
+        "query",
         "sent",
     )
 
@@ -67,7 +69,7 @@ class Head:
         if len(request_line) != 3 or not request_line[2].startswith("HTTP/1."):
             raise MalformedRequest(400, f"request line must be METHOD PATH HTTP/1.1: {lines[0]!r}")
         self.method, target, version = request_line
-        self.path = target.partition("?")[0]
+        self.path, _, self.query = target.partition("?")
         self.http10 = version == "HTTP/1.0"
         self.fields: dict[str, str] = {}
         self.sent: dict[str, str] = {}

@@ -51,13 +51,13 @@ class Server:
         listener = self._listener.fileno()
         poll = select.poll()
         poll.register(listener, select.POLLIN)
-        connections: dict[int, _Connection] = {}
+        connections: dict[int, Connection] = {}
         while True:
             for descriptor, _ in poll.poll():
                 if descriptor == listener:
                     accepted = self._accept()
                     if accepted is not None:
-                        connections[accepted.fileno()] = _Connection(accepted)
+                        connections[accepted.fileno()] = Connection(accepted)
                         poll.register(accepted.fileno(), select.POLLIN)
                     continue
                 connection = connections[descriptor]
@@ -115,7 +115,7 @@ class Server:
         return _stream(client, head, answer, content)
 
 
-class _Connection:
+class Connection:
     """One client: bytes that are not yet a request, or a body that is not yet complete."""
 
     __slots__ = ("body", "filled", "head", "pending", "socket")

@@ -39,7 +39,15 @@ _FLASK_STACKS = frozenset({"scikit-learn", "xgboost"})
 
 _USAGE = (
     "usage: python handler_host --socket PATH --stack STACK --model-dir DIR "
-    "[--lifeline-fd N] [--opt-ml]"
+    "[--lifeline-fd N] [--opt-ml]\n"
+    "       python handler_host --multi-model --socket PATH --stack STACK --socket-prefix PATH "
+    "[--memory-bytes N] [--lifeline-fd N]"
+)
+_PREFIX = "--socket-prefix"
+# --report-fd is for a model's process that the multi-model container starts anew.
+_VALUED = frozenset(
+    {"--socket", "--stack", "--model-dir", "--lifeline-fd", "--report-fd", "--memory-bytes"}
+    | {_PREFIX}
 )
 UNIX_PATH_BYTES = 107
 EXIT_START_FAILED = 1
@@ -52,18 +60,20 @@ class Arguments:
     def __init__(self, arguments: list[str]) -> None:
         values: dict[str, str] = {}
         remaining = iter(arguments)
-        self.opt_ml = False
+        self.opt_ml = self.multi_model = False
         for name in remaining:
             if name == "--opt-ml":
                 self.opt_ml = True
-            elif name in {"--socket", "--stack", "--model-dir", "--lifeline-fd"}:
+            elif name == "--multi-model":
+                self.multi_model = True
+            elif name in _VALUED:
                 value = next(remaining, None)
                 if value is None:
                     raise ValueError(f"{name} needs a value")
                 values[name] = value
             else:
                 raise ValueError(f"unknown argument {name}")
-        for name in ("--socket", "--stack", "--model-dir"):
+        for name in ("--socket", "--stack", _PREFIX if self.multi_model else "--model-dir"):
             if name not in values:
                 raise ValueError(f"{name} is missing")
         self.socket = os.path.abspath(values["--socket"])
@@ -74,13 +84,21 @@ class Arguments:
         self.stack = values["--stack"]
         if self.stack not in STACKS:
             raise ValueError(f"--stack must be one of {', '.join(STACKS)}, got {self.stack}")
-        self.model_dir = os.path.abspath(values["--model-dir"])
+        self.model_dir = os.path.abspath(values.get("--model-dir", "."))
         if not os.path.isdir(self.model_dir):
             raise ValueError(f"--model-dir must be a folder, got {values['--model-dir']}")
-        lifeline = values.get("--lifeline-fd")
-        if lifeline is not None and not lifeline.isdigit():
-            raise ValueError(f"--lifeline-fd must be a descriptor's number, got {lifeline}")
-        self.lifeline = None if lifeline is None else int(lifeline)
+        self.socket_prefix = os.path.abspath(values.get(_PREFIX, self.socket))
+        self.lifeline = _number(values, "--lifeline-fd")
+        self.report = _number(values, "--report-fd")
+        self.memory_bytes = _number(values, "--memory-bytes")
+
+
+def _number(values: dict[str, str], name: str) -> int | None:
+    value = values.get(name)
+    if value is not None and not value.isdigit():
+        kind = "a descriptor's number" if name.endswith("-fd") else "a number of bytes"
+        raise ValueError(f"{name} must be {kind}, got {value}")
+    return None if value is None else int(value)
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -96,6 +114,14 @@ def main(arguments: list[str]) -> NoReturn:
 
         lifeline.watch(parsed.lifeline)
     _flush_every_line()
+    if parsed.multi_model:
+        from .model_host import ModelHost  # noqa: PLC0415
+
+        ModelHost(parsed).serve()
+    if parsed.report is not None:
+        from .model_process import Report, serve_model  # noqa: PLC0415
+
+        serve_model(parsed.stack, model_dir, parsed.socket, Report(parsed.report))
     try:
         stack = _load(parsed.stack, model_dir)
     except StartupError as error:
@@ -137,7 +163,16 @@ def _flush_every_line() -> None:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def _load(name: str, model_dir: str) -> Stack:
+def load_model(name: str, model_dir: str, imported: Callable[[], None]) -> Stack:
+    """One model of a multi-model container, where Multi Model Server runs every handler.
+
+    ``imported`` is called between the import of the handler and its ``model_fn``.
+    """
+    return _load(name, model_dir, imported)
+
+
+def _load(name: str, model_dir: str, imported: Callable[[], None] | None = None) -> Stack:
+    multi_model = imported is not None
     environ = os.environ
     if name == "huggingface" and environ.get("HF_MODEL_ID"):
         from .huggingface_stack import download_model  # noqa: PLC0415
@@ -148,7 +183,7 @@ def _load(name: str, model_dir: str) -> Stack:
     sys.argv = [model_dir if entry is None else entry.file]
     ToolkitFinder.install()
     LoggingSetup(
-        FLASK_FORMAT if name in _FLASK_STACKS else PLAIN_FORMAT,
+        FLASK_FORMAT if name in _FLASK_STACKS and not multi_model else PLAIN_FORMAT,
         int(environ.get("SAGEMAKER_CONTAINER_LOG_LEVEL", "20")),
     ).install()
     if entry is None and name == "xgboost":
@@ -156,7 +191,9 @@ def _load(name: str, model_dir: str) -> Stack:
 
         return XGBoostAlgorithm(model_dir, environ)
     functions = HandlerFunctions(entry)
-    if name in _FLASK_STACKS:
+    if imported is not None:
+        imported()
+    if name in _FLASK_STACKS and not multi_model:
         from .flask_stack import FlaskStack, ScikitLearnDefaults, XGBoostDefaults  # noqa: PLC0415
 
         flask_defaults = XGBoostDefaults() if name == "xgboost" else ScikitLearnDefaults()
@@ -166,6 +203,11 @@ def _load(name: str, model_dir: str) -> Stack:
 
         return HuggingFaceStack(functions, model_dir, environ)
     from .inference_stack import InferenceStack  # noqa: PLC0415
+
+    if name in _FLASK_STACKS:
+        from .toolkits.multi_model_defaults import defaults_of  # noqa: PLC0415
+
+        return InferenceStack(functions, defaults_of(name), model_dir, environ)
     from .toolkits.defaults import (  # noqa: PLC0415
         DefaultInferenceHandler,
         DefaultPytorchInferenceHandler,

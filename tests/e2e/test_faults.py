@@ -172,15 +172,6 @@ class TestKindsThatComeLater:
         assert described["EndpointStatus"] == "Failed"
         assert "does not serve asynchronous inference" in described["FailureReason"]
 
-    def test_a_serverless_endpoint(self, runtime: Runtime) -> None:
-        variant = runtime.variant(runtime.handler(ECHO))
-        del variant["InstanceType"], variant["InitialInstanceCount"]
-        variant["ServerlessConfig"] = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
-
-        described = runtime.settled(runtime.create(runtime.config_of([variant])))
-
-        assert "does not serve serverless inference" in described["FailureReason"]
-
     def test_a_multi_model_endpoint(self, runtime: Runtime) -> None:
         container = runtime.handler(ECHO, Mode="MultiModel")
         container["ModelDataUrl"] = "s3://models/many/"

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
-
-from botocore.exceptions import ClientError
 
 from local_runtime.control_plane.cloudformation import change_sets, intrinsics, views
 from local_runtime.control_plane.cloudformation.errors import (
     AlreadyExistsException,
     ChangeSetNotFoundException,
-    InsufficientCapabilitiesException,
     InvalidChangeSetStatusException,
     ValidationError,
 )
@@ -26,7 +21,11 @@ from local_runtime.control_plane.cloudformation.stacks import (
     StackStore,
     Submission,
 )
-from local_runtime.control_plane.cloudformation.template import Template, parameter_values
+from local_runtime.control_plane.cloudformation.submissions import (
+    described,
+    read_submission,
+    template_of,
+)
 from local_runtime.control_plane.local_client import LocalClients
 from local_runtime.control_plane.service_model import validate
 from local_runtime.control_plane.store import Store
@@ -34,15 +33,6 @@ from local_runtime.control_plane.store import Store
 Json = dict[str, Any]
 
 _PAGE = 100
-_NAMED_IAM = {
-    "AWS::IAM::Group": "GroupName",
-    "AWS::IAM::InstanceProfile": "InstanceProfileName",
-    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
-    "AWS::IAM::Role": "RoleName",
-    "AWS::IAM::User": "UserName",
-}
-_IAM = {*_NAMED_IAM, "AWS::IAM::Policy", "AWS::IAM::AccessKey", "AWS::IAM::UserToGroupAddition"}
-_VIRTUAL_HOST = re.compile(r"(?P<bucket>.+?)\.(?:s3[.-]?[^/]*\.amazonaws\.com|(?:s3\.)?localhost)")
 
 
 class CloudFormationApi:
@@ -50,7 +40,6 @@ class CloudFormationApi:
 
     def __init__(self, account_id: str, clients: LocalClients, store: Store) -> None:
         self.stacks = StackStore(account_id)
-        self._clients = clients
         self._values = StackValues(self.stacks, clients, store)
         self.engine = StackEngine(self._values)
         self.operations: dict[str, Callable[[Json, str], Json]] = {
@@ -96,7 +85,7 @@ class CloudFormationApi:
         existing = self.stacks.find(name, region)
         if existing is not None:
             raise AlreadyExistsException(f"Stack [{name}] already exists")
-        submission = self._submission(request, region, None)
+        submission = read_submission(self._values, request, region, None)
         stack = self.stacks.new(name, region)
         stack.termination_protection = request.get("EnableTerminationProtection", False)
         stack.policy = request.get("StackPolicyBody")
@@ -108,7 +97,7 @@ class CloudFormationApi:
 
     def update_stack(self, request: Json, region: str) -> Json:
         stack = self._updatable(request["StackName"], region)
-        submission = self._submission(request, region, stack)
+        submission = read_submission(self._values, request, region, stack)
         found = change_sets.changes(self._values, stack, submission)
         if change_sets.unchanged(stack, submission, found):
             raise ValidationError("No updates are to be performed.")
@@ -245,23 +234,23 @@ class CloudFormationApi:
         return {"TemplateBody": text, "StagesAvailable": ["Original", "Processed"]}
 
     def get_template_summary(self, request: Json, region: str) -> Json:
-        template = self._template(request, region, self._named_stack(request, region))
+        template = template_of(self._values, request, region, self._named_stack(request, region))
         return {
-            **_described(template),
+            **described(template),
             "ResourceTypes": sorted({each["Type"] for each in template.resources.values()}),
             "Version": template.document.get("AWSTemplateFormatVersion"),
             "DeclaredTransforms": [],
         }
 
     def validate_template(self, request: Json, region: str) -> Json:
-        template = self._template(request, region, None)
+        template = template_of(self._values, request, region, None)
         intrinsics.check_references(template)
         intrinsics.in_dependency_order(template)
-        described = _described(template)
-        for parameter in described["Parameters"]:
+        answer = described(template)
+        for parameter in answer["Parameters"]:
             parameter.pop("ParameterType")
             parameter.pop("ParameterConstraints")
-        return {**described, "DeclaredTransforms": []}
+        return {**answer, "DeclaredTransforms": []}
 
     # Change sets.
 
@@ -281,7 +270,7 @@ class CloudFormationApi:
             raise AlreadyExistsException(
                 f"ChangeSet {name} cannot be created due to a mismatch with existing attribute Name"
             )
-        submission = self._submission(request, region, stack)
+        submission = read_submission(self._values, request, region, stack)
         if stack is None:
             stack = self.stacks.new(request["StackName"], region)
             stack.set_status("REVIEW_IN_PROGRESS", "User Initiated")
@@ -387,52 +376,9 @@ class CloudFormationApi:
             )
         return stack
 
-    def _submission(self, request: Json, region: str, stack: Stack | None) -> Submission:
-        before = None if stack is None else stack.submission
-        template = self._template(request, region, stack)
-        intrinsics.check_references(template)
-        intrinsics.in_dependency_order(template)
-        if stack is not None:
-            _refuse_type_changes(stack, template)
-        capabilities = tuple(request.get("Capabilities", []))
-        _require_capabilities(template, capabilities)
-        given = _given(request.get("Parameters", []), before)
-        tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
-        if before is not None and "Tags" not in request:
-            tags = dict(before.tags)
-        return Submission(
-            template=template,
-            given=given,
-            parameters=parameter_values(
-                template, given, lambda name: self._values.read_parameter(region, name)
-            ),
-            tags=tags,
-            capabilities=capabilities,
-            notification_arns=tuple(request.get("NotificationARNs", [])),
-            role_arn=request.get("RoleARN"),
-        )
-
-    def _template(self, request: Json, region: str, stack: Stack | None) -> Template:
-        if "TemplateBody" in request:
-            return Template.parse(request["TemplateBody"])
-        if "TemplateURL" in request:
-            return Template.parse(self._download(request["TemplateURL"], region))
-        if stack is not None and stack.submission is not None:
-            return stack.submission.template
-        raise ValidationError("Either Template URL or Template Body must be specified.")
-
     def _named_stack(self, request: Json, region: str) -> Stack | None:
         name = request.get("StackName")
         return None if name is None else self.stacks.get(name, region)
-
-    def _download(self, url: str, region: str) -> str:
-        bucket, key = bucket_and_key(url)
-        try:
-            body = self._clients.client("s3", region).get_object(Bucket=bucket, Key=key)["Body"]
-        except ClientError as refusal:
-            reason = refusal.response["Error"]["Message"]
-            raise ValidationError(f"S3 error: {reason} ({url})") from refusal
-        return str(body.read().decode())
 
     def _change_set(self, request: Json, region: str) -> tuple[Stack, ChangeSet]:
         name = request["ChangeSetName"]
@@ -450,82 +396,6 @@ class CloudFormationApi:
             if any(resource.physical_id == physical_id for resource in stack.resources.values()):
                 return stack
         raise ValidationError(f"Stack for {physical_id} does not exist")
-
-
-def bucket_and_key(url: str) -> tuple[str, str]:
-    """Read the address of a template: AWS's two styles, and ours by name or number."""
-    parts = urlsplit(url)
-    host, path = parts.hostname or "", unquote(parts.path).lstrip("/")
-    virtual = _VIRTUAL_HOST.fullmatch(host)
-    if virtual is not None and not host.startswith(("s3.", "s3-")):
-        return virtual["bucket"], path
-    bucket, _, key = path.partition("/")
-    if not bucket or not key:
-        raise ValidationError(f"TemplateURL must reference a valid S3 object, got {url}")
-    return bucket, key
-
-
-def _given(parameters: list[Json], before: Submission | None) -> dict[str, str]:
-    given = {}
-    for parameter in parameters:
-        key = parameter["ParameterKey"]
-        if parameter.get("UsePreviousValue", False):
-            if before is None or key not in before.template.part("Parameters"):
-                raise ValidationError(
-                    f"Invalid input for parameter key {key}. Cannot specify usePreviousValue as"
-                    " true for a parameter key not in the previous template"
-                )
-            if key in before.given:
-                given[key] = before.given[key]
-        elif "ParameterValue" in parameter:
-            given[key] = parameter["ParameterValue"]
-    return given
-
-
-def _refuse_type_changes(stack: Stack, template: Template) -> None:
-    changed = [
-        logical_id
-        for logical_id, definition in template.resources.items()
-        if logical_id in stack.resources
-        and stack.resources[logical_id].live is not None
-        and stack.resources[logical_id].type_name != definition["Type"]
-    ]
-    if changed:
-        raise ValidationError(
-            "Update of resource type is not permitted. The new template modifies resource type of"
-            f" the following resources: [{', '.join(changed)}]"
-        )
-
-
-def _require_capabilities(template: Template, capabilities: tuple[str, ...]) -> None:
-    types = {definition["Type"] for definition in template.resources.values()}
-    if not types & _IAM or "CAPABILITY_NAMED_IAM" in capabilities:
-        return
-    named = any(
-        _NAMED_IAM.get(definition["Type"], "") in definition.get("Properties", {})
-        for definition in template.resources.values()
-    )
-    if named or "CAPABILITY_IAM" not in capabilities:
-        needed = "CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM"
-        raise InsufficientCapabilitiesException(f"Requires capabilities : [{needed}]")
-
-
-def _described(template: Template) -> Json:
-    parameters = []
-    for key, parameter in template.part("Parameters").items():
-        default = parameter.get("Default")
-        allowed = parameter.get("AllowedValues")
-        parameters.append(
-            {
-                "ParameterKey": key,
-                "DefaultValue": None if default is None else str(default),
-                "ParameterType": parameter.get("Type", "String"),
-                "NoEcho": str(parameter.get("NoEcho", False)).lower() == "true",
-                "Description": parameter.get("Description"),
-                "ParameterConstraints": None if allowed is None else {"AllowedValues": allowed},
-            }
-        )
-    return {"Parameters": parameters, "Description": template.description, "Capabilities": []}
 
 
 def _page(member: str, values: list[Any], request: Mapping[str, Any]) -> Json:

@@ -175,10 +175,15 @@ class RunningControlPlane:
 @pytest.fixture(scope="session")
 def served() -> Iterator[RunningControlPlane]:
     """One server for the whole folder: moto's state is the process's anyway."""
-    control_plane = ControlPlane()
+    control_plane = ControlPlane("http://127.0.0.1:8566")
     DataPlane(control_plane.store)
     server = waitress.create_server(control_plane, host="127.0.0.1", port=0, threads=8)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+
+    def run() -> None:
+        # Closing waitress from outside ends its loop with an error about the closed socket.
+        with contextlib.suppress(OSError):
+            server.run()
+
+    threading.Thread(target=run, daemon=True).start()
     yield RunningControlPlane(control_plane, f"http://127.0.0.1:{server.effective_port}")
     server.close()

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_runtime.control_plane.cloudformation import intrinsics
-from local_runtime.control_plane.cloudformation.api import bucket_and_key
 from local_runtime.control_plane.cloudformation.errors import ValidationError
 from local_runtime.control_plane.cloudformation.intrinsics import Resolver
+from local_runtime.control_plane.cloudformation.submissions import bucket_and_key
 from local_runtime.control_plane.cloudformation.template import Template, parameter_values
 
 RESOURCES = {"Bucket": {"Type": "AWS::S3::Bucket"}}

@@ -519,6 +519,7 @@ def test_topics_queues_keys_dashboards_and_log_groups_are_made_changed_and_remov
 
     ids = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
     assert ids == created
+    assert ids["Queue"].startswith("http://127.0.0.1:8566/")
     attributes = served.client("sns").get_topic_attributes(TopicArn=ids["Topic"])["Attributes"]
     assert attributes["DisplayName"] == "topic 3"
     assert attributes["KmsMasterKeyId"] == ids["Key"]

@@ -543,3 +543,37 @@ def test_an_unknown_stack_is_a_validation_error(served: RunningControlPlane) -> 
         "Stack with id nobody does not exist"
     )
     cloudformation.delete_stack(StackName="nobody")
+
+
+def test_a_nested_stack_lives_and_ends_with_the_stack_around_it(
+    served: RunningControlPlane,
+) -> None:
+    s3, ssm, bucket = served.client("s3"), served.client("ssm"), fresh("templates")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+
+    def template(value: str) -> dict[str, Any]:
+        inner = parameters(Inner={"Ref": "Value"})
+        inner["Parameters"] = {"Value": {"Type": "String"}}
+        inner["Outputs"] = {"Name": {"Value": {"Ref": "Inner"}}}
+        s3.put_object(Bucket=bucket, Key="inner.json", Body=json.dumps(inner).encode())
+        outer = parameters(Outer={"Fn::GetAtt": ["Nested", "Outputs.Name"]})
+        outer["Resources"]["Nested"] = {
+            "Type": "AWS::CloudFormation::Stack",
+            "Properties": {
+                "TemplateURL": f"http://127.0.0.1:8566/{bucket}/inner.json",
+                "Parameters": {"Value": value},
+            },
+        }
+        outer["Outputs"] = {"Name": {"Value": {"Fn::GetAtt": ["Nested", "Outputs.Name"]}}}
+        return outer
+
+    stack = served.create_stack(template("one"))
+    name = outputs(stack)["Name"]
+    assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "one"
+
+    stack = served.update_stack(stack["StackName"], template("two"))
+    assert outputs(stack)["Name"] == name
+    assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "two"
+
+    assert served.delete_stack(stack["StackName"])["StackStatus"] == "DELETE_COMPLETE"
+    assert ssm.get_parameters(Names=[name])["InvalidParameters"] == [name]
