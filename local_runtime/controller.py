@@ -147,7 +147,8 @@ class _Reconciler:
         self._endpoint = Endpoint(
             entry["name"], region=entry["region"], account_id=entry["account_id"]
         )
-        self._key: tuple[int, bool] | None = None
+        self._key: tuple[int, bool, Any] | None = None
+        self._deployment: int | None = None  # that the fleet serves
         self._task: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._folders: dict[int, Path] = {}
@@ -155,7 +156,7 @@ class _Reconciler:
 
     def desire(self, entry: Entry) -> None:
         """Take in what the record says now."""
-        key = (entry["generation"], entry["deleting"])
+        key = (entry["generation"], entry["deleting"], entry["capacities"])
         if key != self._key:
             self._key = key
             if entry["status"] in {"InService", "Updating"}:
@@ -205,8 +206,14 @@ class _Reconciler:
             # Another data plane served it and has died: nothing to report, and no giving up.
             while not await self._restore(entry, entry):  # noqa: ASYNC110 - nobody tells when
                 await asyncio.sleep(_RESTORE_RETRY_S)
+            self._deployment = entry["deployment"]
             return
-        if self._endpoint.fleet is None and entry["previous"] is not None:
+        fleet = self._endpoint.fleet
+        if fleet is not None and entry["deployment"] == self._deployment:
+            if await fleet.follow(entry["capacities"], self._limits):
+                await self._control_plane.report(entry, "InService", fleet=fleet)
+                return
+        elif fleet is None and entry["previous"] is not None:
             await self._restore(entry, entry["previous"])
         try:
             fleet = await self._start(entry, entry)
@@ -216,6 +223,7 @@ class _Reconciler:
             await self._control_plane.report(entry, outcome, str(error), self._endpoint.fleet)
             return
         self._switch_to(fleet)
+        self._deployment = entry["deployment"]
         await self._control_plane.report(entry, "InService", fleet=fleet)
         _log.info("endpoint %s: generation %s serves", entry["name"], entry["generation"])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
 from local_runtime.containers import Container
@@ -91,6 +91,15 @@ class Variant:
         for container in self._containers:
             container.kill()
 
+    def can_follow(self, capacity: Mapping[str, Any], limits: Limits) -> bool:
+        """Whether no instance has to come or go."""
+        wanted: int = min(capacity["instances"], limits.max_instances_per_variant)
+        return len(self.instances) == wanted
+
+    async def follow(self, capacity: Mapping[str, Any]) -> None:
+        """Take on another weight."""
+        self.weight = capacity["weight"]
+
     @property
     def _containers(self) -> list[Container]:
         return [container for instance in self.instances for container in instance.containers]
@@ -124,6 +133,14 @@ class Fleet:
         if not any(self._weights):
             raise ValidationError("No variant of the endpoint has a weight above 0.")
         return random.choices(self.variants, self._weights)[0]  # noqa: S311 - no secret
+
+    async def follow(self, capacities: Mapping[str, Any], limits: Limits) -> bool:
+        """Take on other weights and sizes; False when they need a new fleet."""
+        if not all(each.can_follow(capacities[each.name], limits) for each in self.variants):
+            return False
+        await together(*(each.follow(capacities[each.name]) for each in self.variants))
+        self._weights = [variant.weight for variant in self.variants]
+        return True
 
     async def start(self) -> None:
         """Start every container and wait until all are ready.

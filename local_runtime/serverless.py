@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from hosting.endpoint import ServerlessSpec
 from local_runtime.environment import Environment, Machine
@@ -59,7 +59,7 @@ class ServerlessVariant:
         self._provisioned = plan.size.provisioned_concurrency or 0
         self._cpus = processors(plan.size.memory_size_mb, self._limits.serverless_mb_per_vcpu)
         self._environments: list[Environment] = []
-        self._starts: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
         self._backoff_s = self._limits.restart_backoff_s
@@ -81,20 +81,19 @@ class ServerlessVariant:
             first[0].provisioned = False
             if self._machine.settings.choices.serverless_after_creation == "cold":
                 await first[0].stop(self._limits.stop_grace_s)
-        if self._provisioned > 0:
+        self._forget_gauges = [
+            self._machine.meters.gauge(
+                name,
+                endpoint=self._plan.endpoint,
+                variant=self._plan.name,
+                region=self._plan.region,
+                read=read,
+            )
             for name, read in (
                 ("ServerlessProvisionedConcurrencyExecutions", self._executions),
                 ("ServerlessProvisionedConcurrencyUtilization", self._utilization),
-            ):
-                self._forget_gauges.append(
-                    self._machine.meters.gauge(
-                        name,
-                        endpoint=self._plan.endpoint,
-                        variant=self._plan.name,
-                        region=self._plan.region,
-                        read=read,
-                    )
-                )
+            )
+        ]
         self._sweep()
 
     async def stop(self, grace_s: float) -> None:
@@ -105,9 +104,9 @@ class ServerlessVariant:
         for timer in (self._sweeper, self._refill):
             if timer is not None:
                 timer.cancel()
-        for start in self._starts:
-            start.cancel()
-        await asyncio.gather(*self._starts, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each.stop(grace_s) for each in list(self._environments)))
 
     def kill(self) -> None:
@@ -128,19 +127,22 @@ class ServerlessVariant:
 
     # -- size
 
-    @property
-    def provisioned(self) -> int:
-        """Environments that are warm because they are provisioned."""
-        return sum(
-            environment.provisioned and environment.state in {"idle", "working"}
-            for environment in self._environments
-        )
+    @staticmethod
+    def can_follow(_capacity: Mapping[str, Any], _limits: Limits) -> bool:
+        """Every size can be followed."""
+        return True
 
-    def resize(self, *, max_concurrency: int, provisioned: int) -> None:
-        """Follow what an update or scaling has set; requests under way are not touched."""
-        self._max_concurrency = max_concurrency
-        self._provisioned = provisioned
+    async def follow(self, capacity: Mapping[str, Any]) -> None:
+        """Take on what an update or scaling has set; requests under way are not touched.
+
+        Ends when what is provisioned is warm, or has failed for the first time: it is tried again.
+        """
+        self.weight = capacity["weight"]
+        self._max_concurrency = capacity["max_concurrency"]
+        self._provisioned = capacity["provisioned_concurrency"]
         self._keep_provisioned()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _keep_provisioned(self) -> None:
         """Make as many environments provisioned as should be: those that are warm come first."""
@@ -188,18 +190,24 @@ class ServerlessVariant:
 
     def _count(self, environment: Environment, working: int) -> None:
         self._record("ServerlessConcurrentExecutionsUtilization", working / self._max_concurrency)
-        if self._provisioned == 0:
+        executions = self._executions()
+        if executions is None:
             return
-        self._record("ServerlessProvisionedConcurrencyExecutions", self._executions())
-        self._record("ServerlessProvisionedConcurrencyUtilization", self._utilization())
+        self._record("ServerlessProvisionedConcurrencyExecutions", executions)
+        utilization = executions / self._provisioned
+        self._record("ServerlessProvisionedConcurrencyUtilization", utilization)
         kind = "" if environment.provisioned else "Spillover"
         self._record(f"ServerlessProvisionedConcurrency{kind}Invocations", 1)
 
-    def _executions(self) -> float:
+    def _executions(self) -> float | None:
+        """Provisioned environments that are working; None without any."""
+        if self._provisioned == 0:
+            return None
         return sum(each.claimed and each.provisioned for each in self._environments)
 
-    def _utilization(self) -> float:
-        return self._executions() / max(1, self._provisioned)
+    def _utilization(self) -> float | None:
+        executions = self._executions()
+        return None if executions is None else executions / self._provisioned
 
     def _record(self, name: str, value: float) -> None:
         self._machine.meters.record(
@@ -225,9 +233,7 @@ class ServerlessVariant:
         return environment
 
     def _begin(self, environment: Environment) -> None:
-        start = self._loop.create_task(self._start(environment))
-        self._starts.add(start)
-        start.add_done_callback(self._starts.discard)
+        self._run(self._start(environment))
 
     async def _start(self, environment: Environment) -> None:
         cold = not environment.provisioned
@@ -265,6 +271,9 @@ class ServerlessVariant:
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
     def _retire(self, environment: Environment) -> None:
-        stop = self._loop.create_task(environment.stop(self._limits.stop_grace_s))
-        self._starts.add(stop)
-        stop.add_done_callback(self._starts.discard)
+        self._run(environment.stop(self._limits.stop_grace_s))
+
+    def _run(self, step: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

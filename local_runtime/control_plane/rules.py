@@ -73,6 +73,81 @@ def check_endpoint_config(request: Mapping[str, Any]) -> None:
     _refuse(complaints)
 
 
+def check_serverless_models(
+    request: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Check that serverless variants ask for nothing that serverless inference does not have.
+
+    AWS's page names these without saying which call refuses them: this is the first that can.
+    Source: serverless-endpoints.html, "Feature exclusions"; service model for ModelDataSource.
+
+    Raises:
+        ValidationException: one asks for it.
+    """
+    complaints = []
+    for variant in request["ProductionVariants"]:
+        if "ServerlessConfig" not in variant:
+            continue
+        asked = [
+            member
+            for member in ("DataCaptureConfig", "AsyncInferenceConfig", "ShadowProductionVariants")
+            if request.get(member)
+        ]
+        model = models.get(variant.get("ModelName", ""), {})
+        asked += [member for member in ("VpcConfig", "EnableNetworkIsolation") if model.get(member)]
+        containers = model.get("Containers", [])
+        if len(containers) > 1:
+            asked.append("several containers")
+        for container in [model["PrimaryContainer"]] if "PrimaryContainer" in model else containers:
+            if container.get("Mode") == "MultiModel":
+                asked.append("a multi-model container")
+            if container.get("ModelDataSource"):
+                asked.append("ModelDataSource")
+        if asked:
+            name = variant["VariantName"]
+            complaints.append(f"variant {name} is serverless and cannot have {', '.join(asked)}")
+    _refuse(complaints)
+
+
+def check_update(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Refuse to make an endpoint on instances serverless; the other way is allowed.
+
+    Source: serverless-endpoints-create.html
+
+    Raises:
+        ValidationException: the update would.
+    """
+    if _is_serverless(after) and not _is_serverless(before):
+        raise ValidationException(
+            "An endpoint that serves on instances cannot be updated to a serverless one; create"
+            " another endpoint"
+        )
+
+
+def check_resize(variant: Mapping[str, Any], update: Mapping[str, int]) -> None:
+    """Check a ServerlessUpdateConfig against the variant that it is for.
+
+    Raises:
+        ValidationException: they do not fit together.
+    """
+    size = variant.get("ServerlessConfig")
+    if size is None:
+        raise ValidationException(
+            f"Variant {variant['VariantName']} is not serverless: ServerlessUpdateConfig cannot be"
+            " given"
+        )
+    size = {**size, **update}
+    _refuse(
+        validation.serverless_size(
+            size["MemorySizeInMB"], size["MaxConcurrency"], size.get("ProvisionedConcurrency")
+        )
+    )
+
+
+def _is_serverless(config: Mapping[str, Any]) -> bool:
+    return any("ServerlessConfig" in variant for variant in config["ProductionVariants"])
+
+
 def _variant(variant: Mapping[str, Any]) -> list[str]:
     name = variant["VariantName"]
     serverless = variant.get("ServerlessConfig")

@@ -94,7 +94,7 @@ class SageMakerApi:
 
     def create_endpoint_config(self, request: Json, region: str) -> Json:
         rules.check_endpoint_config(request)
-        self._models_of(request, region)
+        rules.check_serverless_models(request, self._models_of(request, region))
         name = request["EndpointConfigName"]
         return {"EndpointConfigArn": self._create("endpoint-config", name, request, region)}
 
@@ -170,6 +170,7 @@ class SageMakerApi:
     def update_endpoint(self, request: Json, region: str) -> Json:
         endpoint = self._updatable(request["EndpointName"], region)
         target = self._deployment(request["EndpointConfigName"], region)
+        rules.check_update(endpoint.target.config, target.config)
         if request.get("RetainAllVariantProperties", False):
             target = _retaining(endpoint, target, request.get("ExcludeRetainedVariantProperties"))
         deployment_config = request.get("DeploymentConfig")
@@ -183,6 +184,7 @@ class SageMakerApi:
         endpoint = self._updatable(request["EndpointName"], region)
         variants = {variant["VariantName"]: variant for variant in endpoint.target.variants}
         weights, counts = dict(endpoint.target.weights), dict(endpoint.target.counts)
+        sizes = dict(endpoint.target.serverless_sizes)
         for desired in request["DesiredWeightsAndCapacities"]:
             name = desired["VariantName"]
             if name not in variants:
@@ -190,10 +192,8 @@ class SageMakerApi:
                     f"Endpoint {endpoint.name} has no variant {name}, it has: {', '.join(variants)}"
                 )
             if "ServerlessUpdateConfig" in desired:
-                raise ValidationException(
-                    "ServerlessUpdateConfig is not supported by the local runtime yet:"
-                    " change ServerlessConfig in a new endpoint configuration"
-                )
+                rules.check_resize(variants[name], desired["ServerlessUpdateConfig"])
+                sizes[name] = {**sizes.get(name, {}), **desired["ServerlessUpdateConfig"]}
             if "DesiredInstanceCount" in desired and "ServerlessConfig" in variants[name]:
                 raise ValidationException(f"Variant {name} is serverless and has no instances")
             if "DesiredWeight" in desired:
@@ -205,8 +205,9 @@ class SageMakerApi:
             models=endpoint.target.models,
             weights=weights,
             counts=counts,
+            serverless_sizes=sizes,
         )
-        return self._start_update(endpoint, target, None)
+        return self._start_update(endpoint, target, None, new_containers=False)
 
     def delete_endpoint(self, request: Json, region: str) -> Json:
         name = request["EndpointName"]
@@ -295,10 +296,19 @@ class SageMakerApi:
         return endpoint
 
     def _start_update(
-        self, endpoint: Endpoint, target: Deployment, deployment_config: Json | None
+        self,
+        endpoint: Endpoint,
+        target: Deployment,
+        deployment_config: Json | None,
+        *,
+        new_containers: bool = True,
     ) -> Json:
         updated = self.store.update_endpoint(
-            endpoint.region, endpoint.name, target, deployment_config=deployment_config
+            endpoint.region,
+            endpoint.name,
+            target,
+            deployment_config=deployment_config,
+            new_containers=new_containers,
         )
         if updated is None:
             # Somebody else's update or deletion came between the check and this.
@@ -369,8 +379,11 @@ def _variant_summary(endpoint: Endpoint, serving: Deployment, variant: Json) -> 
         summary["CurrentInstanceCount"] = endpoint.instance_counts.get(name, count)
         desired = target.count(wanted)
         summary["DesiredInstanceCount"] = count if desired is None else desired
-    if "ServerlessConfig" in variant:
-        summary["CurrentServerlessConfig"] = variant["ServerlessConfig"]
+    size = serving.serverless_config(variant)
+    if size is not None:
+        summary["CurrentServerlessConfig"] = size
+        desired_size = target.serverless_config(wanted)
+        summary["DesiredServerlessConfig"] = size if desired_size is None else desired_size
     for member in ("ManagedInstanceScaling", "RoutingConfig"):
         if member in variant:
             summary[member] = variant[member]
@@ -388,10 +401,11 @@ def _pending(endpoint: Endpoint) -> Json:
         count = target.count(variant)
         if count is not None:
             pending["DesiredInstanceCount"] = count
-        for member in ("InstanceType", "ServerlessConfig"):
-            if member in variant:
-                renamed = "DesiredServerlessConfig" if member == "ServerlessConfig" else member
-                pending[renamed] = variant[member]
+        if "InstanceType" in variant:
+            pending["InstanceType"] = variant["InstanceType"]
+        size = target.serverless_config(variant)
+        if size is not None:
+            pending["DesiredServerlessConfig"] = size
         variants.append(pending)
     return {
         "EndpointConfigName": target.config_name,

@@ -42,14 +42,16 @@ class Deployment:
     """A configuration with the models it named when it was deployed.
 
     Deleting a model or a configuration afterwards does not change what serves, as on AWS.
-    ``weights`` and ``counts`` hold what UpdateEndpointWeightsAndCapacities or a retained property
-    put in the place of the configuration's initial values, by variant.
+    ``weights``, ``counts`` and ``serverless_sizes`` hold what UpdateEndpointWeightsAndCapacities,
+    scaling or a retained property put in the place of the configuration's initial values, by
+    variant.
     """
 
     config: Request
     models: Mapping[str, Request]
     weights: Mapping[str, float] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    serverless_sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def config_name(self) -> str:
@@ -71,10 +73,34 @@ class Deployment:
         count = self.counts.get(variant["VariantName"], initial)
         return None if count is None else int(count)
 
+    def serverless_config(self, variant: Mapping[str, Any]) -> Request | None:
+        """The size of a serverless variant; None for one on instances."""
+        initial = variant.get("ServerlessConfig")
+        if initial is None:
+            return None
+        return {**initial, **self.serverless_sizes.get(variant["VariantName"], {})}
+
+    def capacities(self) -> Request:
+        """What may change while the same containers serve, by variant."""
+        return {variant["VariantName"]: self._capacity(variant) for variant in self.variants}
+
+    def _capacity(self, variant: Mapping[str, Any]) -> Request:
+        capacity: Request = {"weight": self.weight(variant)}
+        size = self.serverless_config(variant)
+        if size is None:
+            capacity["instances"] = self.count(variant)
+        else:
+            capacity["max_concurrency"] = size["MaxConcurrency"]
+            capacity["provisioned_concurrency"] = size.get("ProvisionedConcurrency", 0)
+        return capacity
+
     def document(self) -> Request:
         """The configuration as it should serve now, and its models."""
         config = copy.deepcopy(self.config)
         for variant in config["ProductionVariants"]:
+            size = self.serverless_config(variant)
+            if size is not None:
+                variant["ServerlessConfig"] = size
             if variant["VariantName"] in self.weights:
                 variant["InitialVariantWeight"] = self.weights[variant["VariantName"]]
             if variant["VariantName"] in self.counts:
@@ -84,7 +110,11 @@ class Deployment:
 
 @dataclass(kw_only=True, slots=True)
 class Endpoint:
-    """An endpoint's status and the deployments it moves between."""
+    """An endpoint's status and the deployments it moves between.
+
+    ``generation`` is new with every change that is asked for; ``deployment`` only with one that
+    needs new containers.
+    """
 
     name: str
     arn: str
@@ -92,6 +122,7 @@ class Endpoint:
     created_at_s: float
     modified_at_s: float
     generation: int
+    deployment: int
     target: Deployment
     serving: Deployment | None = None
     status: str = "Creating"
@@ -171,13 +202,15 @@ class Store:
             if (region, name) in self._endpoints:
                 return None
             now_s = self._now_s()
+            generation = next(self._generations)
             endpoint = Endpoint(
                 name=name,
                 arn=self.arn("endpoint", region, name),
                 region=region,
                 created_at_s=now_s,
                 modified_at_s=now_s,
-                generation=next(self._generations),
+                generation=generation,
+                deployment=generation,
                 target=target,
                 deployment_config=deployment_config,
             )
@@ -207,8 +240,12 @@ class Store:
         target: Deployment,
         *,
         deployment_config: Request | None = None,
+        new_containers: bool = True,
     ) -> Endpoint | None:
-        """Ask an endpoint to serve another deployment; None unless it is in service."""
+        """Ask an endpoint to serve another deployment; None unless it is in service.
+
+        Without ``new_containers`` only capacities are others.
+        """
         with self._changed:
             endpoint = self._endpoints.get((region, name))
             if endpoint is None or endpoint.status != "InService":
@@ -217,6 +254,8 @@ class Store:
             endpoint.status = "Updating"
             endpoint.failure_reason = None
             endpoint.generation = next(self._generations)
+            if new_containers:
+                endpoint.deployment = endpoint.generation
             endpoint.modified_at_s = self._now_s()
             if deployment_config is not None:
                 endpoint.deployment_config = deployment_config
@@ -353,8 +392,10 @@ class Store:
             "region": endpoint.region,
             "account_id": self.account_id,
             "generation": endpoint.generation,
+            "deployment": endpoint.deployment,
             "status": endpoint.status,
             "deleting": endpoint.status == "Deleting",
+            "capacities": endpoint.target.capacities(),
             **endpoint.target.document(),
             "previous": None if previous is None else previous.document(),
         }
