@@ -15,7 +15,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="public port, which addresses name")
     parser.add_argument("--speed", type=float, default=1.0, help="service seconds per second")
     arguments = parser.parse_args()
-    server.serve(arguments.socket, f"http://127.0.0.1:{arguments.port}")
+    url = f"http://127.0.0.1:{arguments.port}"
+    server.serve(arguments.socket, url, speed=arguments.speed)
 
 
 if __name__ == "__main__":

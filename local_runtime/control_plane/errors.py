@@ -3,7 +3,13 @@
 ApiError
 ├── ValidationException      a wrong value, or something that does not exist
 ├── SerializationException   a body that does not parse
-└── ResourceLimitExceeded    more than the service allows
+├── ResourceLimitExceeded    more than the service allows
+├── ResourceNotFound         CloudWatch's word for a name that nothing has
+├── InvalidParameterValue    CloudWatch's words for values that it cannot take,
+├── InvalidParameterCombination    or not together
+├── InvalidParameterInput    and for a dashboard that it cannot read
+├── ObjectNotFoundException  Application Auto Scaling's word for what is not registered
+└── InvalidNextTokenException
 """
 
 from __future__ import annotations
@@ -30,3 +36,29 @@ class SerializationException(ApiError):  # noqa: N818 - the service's name for i
 
 class ResourceLimitExceeded(ApiError):  # noqa: N818 - the service's name for it
     """A quota reached."""
+
+
+class ResourceNotFound(ApiError):  # noqa: N818 - the service's name for it
+    """Something that CloudWatch does not have."""
+
+    status = 404
+
+
+class InvalidParameterValue(ApiError):  # noqa: N818 - the service's name for it
+    """A value that CloudWatch cannot take."""
+
+
+class InvalidParameterCombination(ApiError):  # noqa: N818 - the service's name for it
+    """Values that CloudWatch cannot take together."""
+
+
+class ObjectNotFoundException(ApiError):  # noqa: N818 - the service's name for it
+    """Something that is not registered with Application Auto Scaling."""
+
+
+class InvalidNextTokenException(ApiError):  # noqa: N818 - the service's name for it
+    """A token that no list has handed out."""
+
+
+class InvalidParameterInput(ApiError):  # noqa: N818 - the service's name for it
+    """A dashboard body that CloudWatch cannot read."""

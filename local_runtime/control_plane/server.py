@@ -20,6 +20,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from local_runtime.control_plane import corrections, query_protocol
 from local_runtime.control_plane.cloudformation.api import CloudFormationApi
+from local_runtime.control_plane.cloudwatch import wire
+from local_runtime.control_plane.cloudwatch.service import CloudWatch
 from local_runtime.control_plane.corrections import MOTO_VERSION
 from local_runtime.control_plane.errors import ApiError, SerializationException
 from local_runtime.control_plane.local_client import LocalClients
@@ -60,15 +62,16 @@ class ControlPlane:
 
     Args:
         url: where the runtime is reached from outside.
+        speed: service seconds per second of the wall.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, speed: float = 1.0) -> None:
         corrections.apply()
+        clients = LocalClients(self, url)
         self.store = Store(DEFAULT_ACCOUNT_ID)
         self.sagemaker = SageMakerApi(self.store)
-        self.cloudformation = CloudFormationApi(
-            DEFAULT_ACCOUNT_ID, LocalClients(self, url), self.store
-        )
+        self.cloudwatch = CloudWatch(DEFAULT_ACCOUNT_ID, clients, speed=speed)
+        self.cloudformation = CloudFormationApi(DEFAULT_ACCOUNT_ID, clients, self.store)
         self._moto: Application = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -83,6 +86,13 @@ class ControlPlane:
                 answer = self._hosting(operation, body, _region(environ))
                 if answer is not None:
                     return _send(start_response, *answer)
+        protocol = wire.recognize(environ)
+        if protocol is not None:
+            body = environ["wsgi.input"].read(_content_length(environ))
+            answered = self.cloudwatch.answer(protocol, environ, body, _region(environ))
+            status, headers, document = answered
+            start_response(f"{status.value} {status.phrase}", headers)
+            return [document]
         if _service(environ) == "cloudformation":
             body = environ["wsgi.input"].read(_content_length(environ))
             return self._stacks(query_protocol.parse_form(body), _region(environ), start_response)
@@ -132,6 +142,10 @@ class ControlPlane:
             return HTTPStatus.OK, self.store.desired(
                 after=after, wait_s=min(wait_s, LONG_POLL_LIMIT_S)
             )
+        if (method, path) == ("POST", f"{INTERNAL_PREFIX}metrics"):
+            batch = environ["wsgi.input"].read(_content_length(environ))
+            self.cloudwatch.api.take_batch(json.loads(batch))
+            return HTTPStatus.NO_CONTENT, None
         match = _STATUS_PATH.fullmatch(path)
         if method == "POST" and match is not None:
             return self._report(match["name"], environ["wsgi.input"].read(_content_length(environ)))
@@ -225,11 +239,13 @@ def _send(start_response: StartResponse, status: HTTPStatus, document: Any) -> l
     return [body] if body else []
 
 
-def serve(socket: Path, url: str) -> None:
+def serve(socket: Path, url: str, *, speed: float = 1.0) -> None:
     """Answer requests on a unix socket until the process is told to stop."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    control_plane = ControlPlane(url, speed=speed)
+    control_plane.cloudwatch.start()
     server = waitress.create_server(
-        ControlPlane(url),
+        control_plane,
         unix_socket=str(socket),
         unix_socket_perms="600",
         threads=THREADS,

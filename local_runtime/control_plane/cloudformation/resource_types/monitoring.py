@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from moto.cloudwatch.models import cloudwatch_backends
-
 from local_runtime.control_plane.cloudformation.resource_types.base import (
     Context,
     Live,
@@ -39,7 +35,8 @@ class Alarm(ResourceType):
 
     def delete(self, context: Context, live: Live, properties: Properties) -> None:
         del properties
-        context.call(_CLOUDWATCH, "DeleteAlarms", {"AlarmNames": [live.physical_id]})
+        request = {"AlarmNames": [live.physical_id]}
+        gone(context, _CLOUDWATCH, "DeleteAlarms", request, "ResourceNotFound")
 
     @staticmethod
     def _put(context: Context, name: str, properties: Properties) -> None:
@@ -48,43 +45,12 @@ class Alarm(ResourceType):
 
 
 class CompositeAlarm(Alarm):
-    """``AWS::CloudWatch::CompositeAlarm``.
-
-    moto keeps and describes composite alarms but has no operation that puts one.
-    """
-
-    ignored = frozenset(
-        {
-            "ActionConfiguration",
-            "ActionsSuppressor",
-            "ActionsSuppressorExtensionPeriod",
-            "ActionsSuppressorWaitPeriod",
-        }
-    )
+    """``AWS::CloudWatch::CompositeAlarm``."""
 
     @staticmethod
     def _put(context: Context, name: str, properties: Properties) -> None:
-        backend: Any = cloudwatch_backends[context.account_id][context.region]
-        backend.put_metric_alarm(
-            name=name,
-            rule=properties["AlarmRule"],
-            description=properties.get("AlarmDescription"),
-            actions_enabled=properties.get("ActionsEnabled", True),
-            alarm_actions=properties.get("AlarmActions", []),
-            ok_actions=properties.get("OKActions", []),
-            insufficient_data_actions=properties.get("InsufficientDataActions", []),
-            tags=context.tags(properties),
-            comparison_operator=None,
-            evaluation_periods=None,
-            period=None,
-            threshold=None,
-            statistic=None,
-            extended_statistic=None,
-            dimensions=[],
-            namespace=None,
-            metric_name=None,
-            unit=None,
-        )
+        request = {**properties, "AlarmName": name, "Tags": context.tags(properties)}
+        context.call(_CLOUDWATCH, "PutCompositeAlarm", request)
 
 
 class Dashboard(ResourceType):
