@@ -12,13 +12,14 @@ from typing import Any
 from hosting.endpoint import AsyncSpec
 from local_runtime.async_backlog import Backlog
 from local_runtime.async_delivery import Tools
-from local_runtime.async_queue import AsyncQueue
+from local_runtime.async_queue import AsyncQueue, QueuedEndpoint
 from local_runtime.clock import Clock
 from local_runtime.control_link import ControlLink
 from local_runtime.endpoints import Endpoint
 from local_runtime.meters import Meters
 from local_runtime.notifications import Publisher
 from local_runtime.object_transfer import ObjectTransfer
+from local_runtime.provisioning import SPOOL
 from local_runtime.settings import RuntimeSettings
 
 _log = logging.getLogger(__name__)
@@ -38,12 +39,11 @@ class AsyncService:
         meters: Meters,
         clock: Clock,
     ) -> None:
-        folder = state_dir / "async"
-        self.spool = folder / "spool"
+        self._spool = state_dir / SPOOL
         link = ControlLink(control_socket)
         self._tools = Tools(
-            queue=AsyncQueue(folder),
-            transfer=ObjectTransfer(link, self.spool),
+            queue=AsyncQueue(state_dir / "async"),
+            transfer=ObjectTransfer(link, self._spool),
             publisher=Publisher(link),
             meters=meters,
             clock=clock,
@@ -54,6 +54,7 @@ class AsyncService:
         )
         self._backlogs: dict[tuple[str, str], Backlog] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
 
     async def open(self, desired: Iterable[Mapping[str, Any]]) -> None:
         """Open the queue and take up what is left in it.
@@ -66,7 +67,7 @@ class AsyncService:
         """
         queue = self._tools.queue
         await queue.open()
-        await asyncio.to_thread(self.spool.mkdir, exist_ok=True)
+        await asyncio.to_thread(self._spool.mkdir, exist_ok=True)
         existing = {(entry["region"], entry["name"]) for entry in desired}
         for left in await queue.endpoints(are_open=True):
             # The control plane forgets an endpoint only after we have closed its queue. One that it
@@ -80,11 +81,7 @@ class AsyncService:
                         count,
                     )
         for left in await queue.endpoints(are_open=False):
-            endpoint = Endpoint(left.name, region=left.region, account_id=left.account_id)
-            spec = AsyncSpec.from_api(left.config)
-            backlog = Backlog(self._tools, endpoint, left.id, spec, left.config["variant"])
-            await backlog.recover()
-            self._end(backlog)
+            self._end(await self._left(left))
 
     async def serve(self, endpoint: Endpoint, config: Mapping[str, Any]) -> None:
         """Give an endpoint the queue that its configuration asks for, or none.
@@ -93,11 +90,20 @@ class AsyncService:
             config: its CreateEndpointConfig request.
         """
         async_config = config.get("AsyncInferenceConfig")
-        key = (endpoint.region, endpoint.name)
         if async_config is None:
             await self.close(endpoint)
             return
-        variant = config["ProductionVariants"][0]["VariantName"]
+        async with self._changing:
+            await self._serve(endpoint, async_config, config["ProductionVariants"][0])
+
+    async def _serve(
+        self,
+        endpoint: Endpoint,
+        async_config: Mapping[str, Any],
+        first_variant: Mapping[str, Any],
+    ) -> None:
+        key = (endpoint.region, endpoint.name)
+        variant = first_variant["VariantName"]
         endpoint_id = await self._tools.queue.open_endpoint(
             region=endpoint.region,
             account_id=endpoint.account_id,
@@ -118,11 +124,17 @@ class AsyncService:
 
         It returns when that is certain, not when it has happened.
         """
-        backlog = self._backlogs.pop((endpoint.region, endpoint.name), None)
-        endpoint.backlog = None
-        if backlog is not None:
-            await self._tools.queue.close_endpoint(backlog.endpoint_id)
-            self._end(backlog)
+        async with self._changing:
+            backlog = self._backlogs.pop((endpoint.region, endpoint.name), None)
+            endpoint.backlog = None
+            if backlog is None:
+                # The process may have died between two steps of a deletion.
+                for left in await self._tools.queue.endpoints(are_open=True):
+                    if (left.region, left.name) == (endpoint.region, endpoint.name):
+                        backlog = await self._left(left)
+            if backlog is not None:
+                await self._tools.queue.close_endpoint(backlog.endpoint_id)
+                self._end(backlog)
 
     async def stop(self) -> None:
         """Leave everything to the next life of this process."""
@@ -132,6 +144,14 @@ class AsyncService:
         await asyncio.gather(*self._closing, return_exceptions=True)
         self._tools.threads.shutdown(wait=False, cancel_futures=True)
         await self._tools.queue.close()
+
+    async def _left(self, left: QueuedEndpoint) -> Backlog:
+        """The queue of an endpoint that nothing serves any more."""
+        endpoint = Endpoint(left.name, region=left.region, account_id=left.account_id)
+        spec = AsyncSpec.from_api(left.config)
+        backlog = Backlog(self._tools, endpoint, left.id, spec, left.config["variant"])
+        await backlog.recover()
+        return backlog
 
     def _end(self, backlog: Backlog) -> None:
         backlog.close(_DELETED)

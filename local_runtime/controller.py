@@ -18,6 +18,7 @@ from urllib.parse import quote
 from hosting.endpoint import EndpointSpec
 from hosting.limits import FAILURE_REASON_MAX_LENGTH
 from local_runtime.artifacts import remove_tree
+from local_runtime.async_service import AsyncService
 from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.environment import Machine
 from local_runtime.errors import NotServableError
@@ -101,6 +102,7 @@ class Controller:
         *,
         folder: Path,
         machine: Machine,
+        async_service: AsyncService,
     ) -> None:
         self.control_plane = control_plane
         self.endpoints = endpoints
@@ -108,12 +110,27 @@ class Controller:
         self.settings = settings
         self.folder = folder
         self.machine = machine
+        self.async_service = async_service
         self._reconcilers: dict[tuple[str, str], _Reconciler] = {}
         self._revision = 0
 
+    async def begin(self) -> None:
+        """Take in what the record says at the start of this process.
+
+        Raises:
+            QueueUnavailableError: the queue of asynchronous requests cannot be opened.
+        """
+        document = await self.control_plane.desired(self._revision)
+        await self.async_service.open(document["endpoints"])
+        self._take_in(document)
+        for entry in document["endpoints"]:
+            await self._reconcilers[entry["region"], entry["name"]].take_up_queue(entry)
+
     async def step(self) -> None:
         """Wait for the next change and set about it."""
-        document = await self.control_plane.desired(self._revision)
+        self._take_in(await self.control_plane.desired(self._revision))
+
+    def _take_in(self, document: Entry) -> None:
         self._revision = document["revision"]
         entries = {(entry["region"], entry["name"]): entry for entry in document["endpoints"]}
         for key, entry in entries.items():
@@ -130,6 +147,7 @@ class Controller:
 
     async def stop(self, grace_s: float) -> None:
         """Stop everything that serves."""
+        await self.async_service.stop()
         await asyncio.gather(*(r.close(grace_s) for r in self._reconcilers.values()))
 
 
@@ -143,6 +161,7 @@ class _Reconciler:
     def __init__(self, controller: Controller, entry: Entry) -> None:
         self._controller = controller
         self._control_plane = controller.control_plane
+        self._async_service = controller.async_service
         self._limits = controller.settings.limits
         self._endpoint = Endpoint(
             entry["name"], region=entry["region"], account_id=entry["account_id"]
@@ -162,6 +181,15 @@ class _Reconciler:
             if entry["status"] in {"InService", "Updating"}:
                 self._endpoint.has_served = True  # in the life of another data plane, perhaps
             self._task = asyncio.create_task(self._work(entry, self._task))
+
+    async def take_up_queue(self, entry: Entry) -> None:
+        """Let an endpoint that has been in service take asynchronous requests at once.
+
+        They can wait until something that works on them has been started again.
+        """
+        if entry["status"] in {"InService", "Updating"}:
+            served = entry if entry["previous"] is None else entry["previous"]
+            await self._async_service.serve(self._endpoint, served["config"])
 
     def vanish(self) -> None:
         """The record does not know the endpoint any more."""
@@ -222,9 +250,12 @@ class _Reconciler:
             _log.warning("endpoint %s: %s: %s", entry["name"], outcome, error)
             await self._control_plane.report(entry, outcome, str(error), self._endpoint.fleet)
             return
+        await self._async_service.serve(self._endpoint, entry["config"])
         self._switch_to(fleet)
         self._deployment = entry["deployment"]
         await self._control_plane.report(entry, "InService", fleet=fleet)
+        if self._endpoint.backlog is not None:
+            self._endpoint.backlog.announce()
         _log.info("endpoint %s: generation %s serves", entry["name"], entry["generation"])
 
     async def _restore(self, entry: Entry, deployment: Entry) -> bool:
@@ -282,5 +313,6 @@ class _Reconciler:
     async def _take_down(self, before: asyncio.Task[None] | None) -> None:
         await self._cancel(before)
         self._controller.endpoints.remove(self._endpoint)
+        await self._async_service.close(self._endpoint)
         self._switch_to(None)
         await asyncio.gather(*self._retiring, return_exceptions=True)

@@ -22,6 +22,7 @@ from urllib.parse import unquote_to_bytes
 import uvloop
 
 from local_runtime.artifacts import ObjectStore, remove_tree
+from local_runtime.async_service import AsyncService
 from local_runtime.clock import Clock
 from local_runtime.controller import Controller, ControlPlane
 from local_runtime.endpoints import EndpointTable
@@ -125,9 +126,16 @@ class DataPlane:
             settings,
             folder=folder,
             machine=machine,
+            async_service=AsyncService(
+                settings,
+                state_dir=self._state_dir,
+                control_socket=control_socket,
+                meters=machine.meters,
+                clock=machine.clock,
+            ),
         )
         # Before the first request: an endpoint that exists must not be answered with "not found".
-        await controller.step()
+        await controller.begin()
         following = self._loop.create_task(controller.follow())
         server = Server(
             Gateway(RuntimeApi(endpoints, settings), ControlPlaneProxy(control_socket)),

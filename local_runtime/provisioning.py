@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hosting.endpoint import ContainerSpec, EndpointSpec, ServerlessSpec, VariantSpec
-from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
+from hosting.limits import ASYNC_PAYLOAD_MAX_BYTES, SERVERLESS_PAYLOAD_MAX_BYTES
 from local_runtime.artifacts import ObjectStore, fetch_model
 from local_runtime.container_environment import container_environment
 from local_runtime.errors import ContainerPlace, NotServableError
@@ -24,6 +24,9 @@ from local_runtime.serverless import ServerlessPlan
 from local_runtime.settings import ImageMapping, RuntimeSettings
 from local_runtime.tasks import together
 from local_runtime.workers import PORTS_PER_CONTAINER, ContainerPlan, ProgramSpec
+
+SPOOL: Final = "spool"
+"""The folder below the state directory for bodies that are too large for memory."""
 
 _HANDLER_HOST: Final = Path(__file__).with_name("handler_host")
 # How AWS's messages call the container of a model that has just one.
@@ -42,8 +45,6 @@ def not_served_yet(config: Mapping[str, Any], models: Mapping[str, Any]) -> str 
     It reads the requests as they were sent: ``EndpointSpec`` has no place for some of it.
     """
     asked: list[str] = []
-    if "AsyncInferenceConfig" in config:
-        asked.append("asynchronous inference (AsyncInferenceConfig)")
     if config.get("ShadowProductionVariants"):
         asked.append("shadow variants (ShadowProductionVariants)")
     if any("ModelName" not in variant for variant in config["ProductionVariants"]):
@@ -97,7 +98,31 @@ class Provisioner:
                 for variant in spec.variants
             )
         )
+        if spec.async_inference is not None:
+            return [
+                plan if isinstance(plan, ServerlessPlan) else self._behind_queue(plan)
+                for plan in plans
+            ]
         return plans
+
+    def _behind_queue(self, plan: VariantPlan) -> VariantPlan:
+        """The plan with answers of the size that asynchronous inference allows, kept in files."""
+        spool = self._state_dir / SPOOL
+        return VariantPlan(
+            plan.name,
+            plan.weight,
+            [
+                (
+                    instance_id,
+                    [
+                        replace(container, response_limit=ASYNC_PAYLOAD_MAX_BYTES, spool=spool)
+                        for container in containers
+                    ],
+                )
+                for instance_id, containers in plan.instances
+            ],
+            direct=plan.direct,
+        )
 
     async def _variant(
         self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path

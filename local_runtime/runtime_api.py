@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from hosting import validation
+from local_runtime.async_api import OPERATION, AsyncApi
 from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.errors import (
     PayloadTooLarge,
@@ -33,7 +34,6 @@ _PREFIX: Final = b"x-amzn-sagemaker-"
 # Operations of the API that this runtime does not serve, by the last part of their path.
 _NOT_SERVED: Final = {
     b"invocations-response-stream": "InvokeEndpointWithResponseStream",
-    b"async-invocations": "InvokeEndpointAsync",
 }
 # Parameters that would have to change what happens: refused, never ignored.
 _NOT_UNDERSTOOD: Final = {
@@ -69,6 +69,7 @@ class RuntimeApi:
     def __init__(self, endpoints: EndpointTable, settings: RuntimeSettings) -> None:
         self._endpoints = endpoints
         self._limits = settings.limits
+        self._async_api = AsyncApi(endpoints, settings, _refuse, _request_id)
 
     def answer(self, request: Request) -> None:
         """Answer a request of the runtime API, now or when its containers have."""
@@ -78,9 +79,18 @@ class RuntimeApi:
             _refuse(request, error)
 
     def _invoke(self, request: Request) -> None:
-        name = _endpoint_name(request)
+        name, operation = _endpoint_and_operation(request)
+        if operation == OPERATION:
+            region = _signed_region(request.head.header(b"authorization"))
+            self._async_api.invoke(request, name, region)
+            return
         parameters = _Parameters(request.head)
         endpoint = self._endpoints.find(name, parameters.region)
+        if endpoint.backlog is not None:
+            raise ValidationError(
+                f"Endpoint {name} is an asynchronous endpoint and does not support InvokeEndpoint."
+                " Use InvokeEndpointAsync."
+            )
         limit = endpoint.serving().payload_limit
         call = _Call(request, endpoint, parameters, self._limits)
         request.collect(limit, call.collected, _too_large(request, limit))
@@ -246,16 +256,16 @@ def is_operation(request: Request) -> bool:
     if request.head.method != b"POST":
         return False
     operation = request.path.rpartition(b"/")[2]
-    return operation == _INVOCATIONS or operation in _NOT_SERVED
+    return operation in {_INVOCATIONS, OPERATION} or operation in _NOT_SERVED
 
 
-def _endpoint_name(request: Request) -> str:
+def _endpoint_and_operation(request: Request) -> tuple[str, bytes]:
     name, _, operation = request.path[len(ROUTE) :].partition(b"/")
     if operation in _NOT_SERVED:
         raise ValidationError(f"{_NOT_SERVED[operation]} is not served by the local runtime yet")
     if b"%" in name:
         name = unquote_to_bytes(name)
-    return name.decode("utf-8", "replace")
+    return name.decode("utf-8", "replace"), operation
 
 
 def _signed_region(authorization: bytes | None) -> str | None:

@@ -161,17 +161,6 @@ def model_fn(model_dir):
 class TestKindsThatComeLater:
     """An endpoint that would be served wrongly is not served."""
 
-    def test_an_asynchronous_endpoint(self, runtime: Runtime) -> None:
-        config = runtime.config_of(
-            [runtime.variant(runtime.handler(ECHO))],
-            AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://models/out/"}},
-        )
-
-        described = runtime.settled(runtime.create(config))
-
-        assert described["EndpointStatus"] == "Failed"
-        assert "does not serve asynchronous inference" in described["FailureReason"]
-
     def test_a_multi_model_endpoint(self, runtime: Runtime) -> None:
         container = runtime.handler(ECHO, Mode="MultiModel")
         container["ModelDataUrl"] = "s3://models/many/"
