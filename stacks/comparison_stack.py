@@ -60,4 +60,4 @@ class ComparisonStack(InferenceStack):
         self.announce("RealTimeComparison", realtime)
         for name, endpoint in serverless.endpoints.items():
             self.announce(f"ServerlessComparison{name}", endpoint)
-        self.announce("AsyncComparison", asynchronous)
+        self.announce_async("AsyncComparison", asynchronous)

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib import Container, ContainerImage, ModelArtifact
+from constructs_lib import AsyncEndpoint, Container, ContainerImage, ModelArtifact
 from constructs_lib.acknowledgment import acknowledge
 from constructs_lib.encryption import acknowledge_missing_key
 from constructs_lib.endpoint import Endpoint
@@ -50,6 +50,17 @@ class InferenceStack(cdk.Stack):
             )
             acknowledge_missing_key(endpoint, reason)
             acknowledge(endpoint, "NIST.800.53.R5-CloudWatchLogGroupEncrypted", reason)
+
+    def announce_async(self, kind: str, endpoint: AsyncEndpoint) -> None:
+        """Say also where requests are put, where answers are found, and who tells of them."""
+        self.announce(kind, endpoint)
+        for name, value in {
+            "InputPrefix": endpoint.bucket.s3_url_for_object(endpoint.input_prefix),
+            "OutputPrefix": endpoint.bucket.s3_url_for_object(endpoint.output_prefix),
+            "SuccessTopicArn": endpoint.success_topic.topic_arn,
+            "ErrorTopicArn": endpoint.error_topic.topic_arn,
+        }.items():
+            cdk.CfnOutput(self, f"{kind}{name}", value=value)
 
     def _key(self, environment: Environment) -> kms.Key | None:
         if not environment.customer_managed_key:

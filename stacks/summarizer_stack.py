@@ -37,14 +37,7 @@ class SummarizerStack(InferenceStack):
             log_retention=environment.log_retention,
             removal_policy=environment.removal_policy,
         )
-        self.announce("Async", endpoint)
-        for name, value in {
-            "AsyncInputPrefix": endpoint.bucket.s3_url_for_object(endpoint.input_prefix),
-            "AsyncOutputPrefix": endpoint.bucket.s3_url_for_object(endpoint.output_prefix),
-            "AsyncSuccessTopicArn": endpoint.success_topic.topic_arn,
-            "AsyncErrorTopicArn": endpoint.error_topic.topic_arn,
-        }.items():
-            cdk.CfnOutput(self, name, value=value)
+        self.announce_async("Async", endpoint)
 
 
 _COOLDOWN = cdk.Duration.minutes(2)
