@@ -103,12 +103,12 @@ def _symbols(templates: Templates) -> dict[str, str]:
     for resource_type, forms, name_property, arn in (
         ("AWS::S3::Bucket", ("Arn",), "BucketName", "arn:*:s3:::"),
         ("AWS::SNS::Topic", ("TopicArn",), "TopicName", "arn:*:sns:*:*:"),
-        ("AWS::KMS::Key", ("Arn", "KeyId"), "", ""),
+        ("AWS::KMS::Key", ("Arn", "KeyId"), "", "arn:*:kms:*:*:key/"),
     ):
         for resource in templates.of_type(resource_type):
             name = values.text(resource.get(name_property))
             # A resource with a name of its own may be meant by that name elsewhere.
-            symbol = chr(position) if name is None else f"{arn}{name}"
+            symbol = f"{arn}{chr(position) if name is None else name}"
             position += 1
             for expression in (resource.ref, *map(resource.attribute, forms)):
                 symbols[expression] = symbol
@@ -117,8 +117,8 @@ def _symbols(templates: Templates) -> dict[str, str]:
 
 def _canonical(expression: str, symbols: Mapping[str, str]) -> str:
     known = _PLACEHOLDER.sub(lambda found: symbols.get(found[0], "*"), expression)
-    # A bucket by its name, written out as an ARN, is the bucket's ARN.
-    known = re.sub(r"^arn:[^:]*:s3:::(?=[\ue001-\uf8ff]|arn:)", "", known)
+    # A bucket's ARN written out around its name is the ARN that its symbol stands for.
+    known = re.sub(r"^arn:[^:]*:s3:::(?=arn:)", "", known)
     return known.replace("${", "*").replace("*", _ANY)
 
 

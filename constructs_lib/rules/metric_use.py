@@ -109,7 +109,7 @@ def _spelled_out(cells: list[Any], previous: Sequence[Any]) -> list[Any]:
     if "..." in cells:
         start = cells.index("...")
         tail = cells[start + 1 :]
-        cells = [*previous[: len(previous) - len(tail)], *tail]
+        cells = [*cells[:start], *previous[start : len(previous) - len(tail)], *tail]
     return [
         previous[n] if cell == "." and n < len(previous) else cell for n, cell in enumerate(cells)
     ]

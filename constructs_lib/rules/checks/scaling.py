@@ -138,8 +138,8 @@ def _burstable_types_are_not_scaled(serving: Serving) -> Iterator[Fault]:
         instance_type = None if variant is None else variant.instance_type
         if instance_type is not None and instances.is_burstable(instance_type):
             message = (
-                f"variant of type {instance_type} is scaled by load, and its instances slow down"
-                " under load when their credits are spent"
+                f"variant of type {instance_type} is scaled, and a target on a burstable type is"
+                " refused"
             )
             yield Fault(target.resource, "ResourceId", message)
 

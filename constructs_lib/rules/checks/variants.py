@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from constructs_lib.rules import values
 from constructs_lib.rules.rule import Fault, check
 from constructs_lib.rules.serving import Container, Serving, Variant
-from hosting import instances, limits
+from hosting import instances, limits, model_servers, multi_model
 
 
 @check("SM-K1")
@@ -65,21 +64,6 @@ def _not_shadowed(variant: Variant) -> Iterator[str]:
             yield "MultiModel mode"
 
 
-# What the model servers of AWS's images read, by the repository's beginning: the time for one
-# answer, and the sizes of request and response. Their own defaults are made for real-time requests.
-# Source: async-inference-create-endpoint.html (2026-11-20)
-_ASYNC_VARIABLES: Final[Mapping[str, tuple[str, tuple[str, str]]]] = {
-    "huggingface-pytorch-inference": (
-        "MMS_DEFAULT_RESPONSE_TIMEOUT",
-        ("MMS_MAX_REQUEST_SIZE", "MMS_MAX_RESPONSE_SIZE"),
-    ),
-    "pytorch-inference": (
-        "TS_DEFAULT_RESPONSE_TIMEOUT",
-        ("TS_MAX_REQUEST_SIZE", "TS_MAX_RESPONSE_SIZE"),
-    ),
-}
-
-
 @check("SM-E1")
 def _model_server_allows_what_the_queue_allows(serving: Serving) -> Iterator[Fault]:
     for config in serving.configs:
@@ -102,15 +86,33 @@ def _low_limits(container: Container) -> Iterator[str]:
     environment = container.get("Environment")
     if container.image is None or not isinstance(environment, Mapping | None):
         return
-    for repository, (timeout, sizes) in _ASYNC_VARIABLES.items():
-        if container.image.repository != repository:
-            continue
-        for name, least in (
-            (timeout, limits.INVOCATION_TIMEOUT_S),
-            *((size, limits.REALTIME_PAYLOAD_STRICT_MAX_BYTES) for size in sizes),
-        ):
-            value = container.get("Environment", name)
-            if value is None:
-                yield f"{name} is not set"
-            elif (known := values.number(value)) is not None and known <= least:
-                yield f"{name} is {values.shown(known)}"
+    for name in model_servers.async_environment(container.image.repository):
+        value = container.get("Environment", name)
+        known = values.number(value)
+        # The servers' own defaults are made for real-time requests.
+        least = (
+            limits.INVOCATION_TIMEOUT_S
+            if name.endswith("_TIMEOUT")
+            else limits.REALTIME_PAYLOAD_STRICT_MAX_BYTES
+        )
+        if value is None:
+            yield f"{name} is not set"
+        elif known is not None and known <= least:
+            yield f"{name} is {values.shown(known)}"
+
+
+@check("SM-M6")
+def _multi_model_runs_on_supported_types(serving: Serving) -> Iterator[Fault]:
+    for config in serving.configs:
+        for variant in config.all_variants:
+            if variant.model is None or variant.processor is None:
+                continue
+            for container in variant.model.containers:
+                if container.mode != "MultiModel" or variant.instance_type is None:
+                    continue
+                repository = None if container.image is None else container.image.repository
+                for complaint in multi_model.instance_type(
+                    variant.instance_type, repository=repository
+                ):
+                    message = complaint.replace("instance_type", "InstanceType")
+                    yield Fault(variant, "InstanceType", message, detail=variant.name)
