@@ -124,7 +124,9 @@ def _client_environment(port: int) -> dict[str, str]:
 def _cdk(verb: str, environment: Mapping[str, str], *arguments: str) -> None:
     command = ["npx", "cdk", verb, "-c", "env=local", "--output", str(OUT / "cdk.out"), *arguments]
     print(f"$ {shlex.join(command)}", flush=True)
-    subprocess.run(command, cwd=ROOT, env=dict(environment), check=True)
+    finished = subprocess.run(command, cwd=ROOT, env=dict(environment), check=False)
+    if finished.returncode != 0:
+        raise SystemExit(f"cdk {verb} failed with exit code {finished.returncode}")
 
 
 def _client(service: str, environment: Mapping[str, str]) -> Any:
