@@ -127,8 +127,9 @@ class ControlGroup:
         """What is beyond ends every process of the group."""
         (self._folder / "memory.max").write_text(str(size_bytes))
         (self._folder / "memory.oom.group").write_text("1")
-        with contextlib.suppress(FileNotFoundError):  # a kernel without swap accounting
-            (self._folder / "memory.swap.max").write_text("0")
+        swap = self._folder / "memory.swap.max"
+        if swap.exists():  # not in a kernel without swap accounting
+            swap.write_text("0")
 
     def take(self, pid: int) -> None:
         """Move a process in; what it starts from now on is in the group as well."""

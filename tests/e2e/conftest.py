@@ -116,7 +116,14 @@ def wait_until(condition: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
 class Runtime:
     """``python -m local_runtime up`` and clients that talk to it."""
 
-    def __init__(self, folder: Path, *, settings: str = SETTINGS, keeps_state: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: str = SETTINGS,
+        keeps_state: bool = True,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self.state_dir = folder / "state"
         self.temporary = folder / "t"
         self.temporary.mkdir()
@@ -125,6 +132,7 @@ class Runtime:
         self._errors = (folder / "stderr.txt").open("w+")
         command = [sys.executable, "-m", "local_runtime", "up", "--port", "0"]
         command += ["--settings", str(folder / "settings.toml")]
+        command += arguments
         if keeps_state:
             command += ["--state-dir", str(self.state_dir)]
         self.process = subprocess.Popen(
