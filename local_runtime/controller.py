@@ -238,10 +238,9 @@ class _Reconciler:
             return
         fleet = self._endpoint.fleet
         if fleet is not None and entry["deployment"] == self._deployment:
-            if await fleet.follow(entry["capacities"], self._limits):
-                await self._control_plane.report(entry, "InService", fleet=fleet)
-                return
-        elif fleet is None and entry["previous"] is not None:
+            await self._resize(entry, fleet)
+            return
+        if fleet is None and entry["previous"] is not None:
             await self._restore(entry, entry["previous"])
         try:
             fleet = await self._start(entry, entry)
@@ -257,6 +256,15 @@ class _Reconciler:
         if self._endpoint.backlog is not None:
             self._endpoint.backlog.announce()
         _log.info("endpoint %s: generation %s serves", entry["name"], entry["generation"])
+
+    async def _resize(self, entry: Entry, fleet: Fleet) -> None:
+        try:
+            await fleet.follow(entry["capacities"])
+        except (NotServableError, OSError) as error:
+            _log.warning("endpoint %s was not resized: %s", entry["name"], error)
+            await self._control_plane.report(entry, "RolledBack", str(error), fleet)
+        else:
+            await self._control_plane.report(entry, "InService", fleet=fleet)
 
     async def _restore(self, entry: Entry, deployment: Entry) -> bool:
         try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
+from local_runtime.artifacts import remove_tree
 from local_runtime.containers import Container
 from local_runtime.environment import Environment, Machine
 from local_runtime.errors import ServiceUnavailable, ValidationError
@@ -35,18 +37,78 @@ class Instance:
                 return False
         return True
 
+    async def start(self) -> None:
+        """Start every container.
 
-class Variant:
-    """A production variant and its share of the traffic."""
+        Raises:
+            ContainerFailedError: one is not ready in time.
+        """
+        await together(*(container.start() for container in self.containers))
+
+    async def stop(self, grace_s: float) -> None:
+        """End every container."""
+        await asyncio.gather(*(container.stop(grace_s) for container in self.containers))
+
+    def kill(self) -> None:
+        """End every process at once."""
+        for container in self.containers:
+            container.kill()
+
+
+InstancePlanner = Callable[[str], Sequence[ContainerPlan]]
+
+
+class VariantPlan:
+    """A variant before its containers start.
+
+    ``plan_instance`` makes the containers of one more instance, given its id.
+    """
 
     def __init__(
-        self, name: str, weight: float, instances: Sequence[Instance], *, direct: bool
+        self,
+        name: str,
+        weight: float,
+        count: int,
+        plan_instance: InstancePlanner,
+        *,
+        direct: bool,
     ) -> None:
         self.name = name
-        self.header = b"x-amzn-invoked-production-variant: %b\r\n" % name.encode("ascii")
         self.weight = weight
-        self.instances = tuple(instances)
+        self.count = count
+        self.plan_instance = plan_instance
         self.direct = direct
+
+
+class Variant:
+    """A production variant on instances, and its share of the traffic.
+
+    ``instances`` are those that get requests. Instances that were scaled in answer what they have
+    begun and are stopped behind it.
+    """
+
+    def __init__(self, plan: VariantPlan, machine: Machine) -> None:
+        self.name = plan.name
+        self.header = b"x-amzn-invoked-production-variant: %b\r\n" % plan.name.encode("ascii")
+        self.weight = plan.weight
+        self.direct = plan.direct
+        self._plan = plan
+        self._register = machine.register
+        self._limits = machine.settings.limits
+        self._wanted = plan.count
+        self.instances = tuple(self._instance() for _ in range(plan.count))
+        self._resizing: asyncio.Task[None] | None = None
+        self._leaving: dict[Instance, asyncio.Task[None]] = {}
+
+    def _instance(self) -> Instance:
+        instance_id = f"i-{secrets.token_hex(9)[:17]}"
+        return Instance(
+            instance_id,
+            [
+                Container(container, self._limits, self._register)
+                for container in self._plan.plan_instance(instance_id)
+            ],
+        )
 
     def pick_instance(self) -> Instance:
         """The available instance with the fewest requests.
@@ -67,42 +129,88 @@ class Variant:
     @property
     def outstanding(self) -> int:
         """Requests that are being answered."""
-        return sum(instance.outstanding for instance in self.instances)
+        return sum(instance.outstanding for instance in (*self.instances, *self._leaving))
 
     def longest_s(self, limits: Limits) -> float:
         """The longest time that a request can take."""
-        hops = max(len(instance.containers) for instance in self.instances)
+        hops = max((len(i.containers) for i in (*self.instances, *self._leaving)), default=0)
         return hops * (limits.queue_timeout_s + limits.invocation_timeout_s)
 
     async def start(self) -> None:
-        """Start every container and wait until all are ready.
+        """Start every instance.
 
         Raises:
-            ContainerFailedError: one is not.
+            ContainerFailedError: a container is not ready in time.
         """
-        await together(*(container.start() for container in self._containers))
+        await together(*(instance.start() for instance in self.instances))
 
     async def stop(self, grace_s: float) -> None:
-        """End every container."""
-        await asyncio.gather(*(container.stop(grace_s) for container in self._containers))
+        """End every instance."""
+        tasks = [*self._leaving.values()]
+        if self._resizing is not None:
+            tasks.append(self._resizing)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        everything = (*self.instances, *self._leaving)
+        await asyncio.gather(*(instance.stop(grace_s) for instance in everything))
 
     def kill(self) -> None:
         """End every process at once."""
-        for container in self._containers:
-            container.kill()
+        for instance in (*self.instances, *self._leaving):
+            instance.kill()
 
-    def can_follow(self, capacity: Mapping[str, Any], limits: Limits) -> bool:
-        """Whether no instance has to come or go."""
-        wanted: int = min(capacity["instances"], limits.max_instances_per_variant)
-        return len(self.instances) == wanted
+    # -- scaling
 
     async def follow(self, capacity: Mapping[str, Any]) -> None:
-        """Take on another weight."""
-        self.weight = capacity["weight"]
+        """Take on another weight, and start or stop instances until there are as many as wanted.
 
-    @property
-    def _containers(self) -> list[Container]:
-        return [container for instance in self.instances for container in instance.containers]
+        Starting goes on when the caller is cancelled: who wants another number asks again, and
+        instances that are nearly ready are not thrown away.
+
+        Raises:
+            ContainerFailedError: an instance cannot be started; those that serve are kept.
+        """
+        self.weight = capacity["weight"]
+        self._wanted = min(capacity["instances"], self._limits.max_instances_per_variant)
+        if self._resizing is None or self._resizing.done():
+            self._resizing = asyncio.create_task(self._resize())
+        await asyncio.shield(self._resizing)
+
+    async def _resize(self) -> None:
+        while len(self.instances) != self._wanted:
+            missing = self._wanted - len(self.instances)
+            if missing > 0:
+                await together(*(self._add() for _ in range(missing)))
+            else:
+                self._remove(-missing)
+
+    async def _add(self) -> None:
+        instance = self._instance()
+        try:
+            await instance.start()
+        except BaseException:
+            await asyncio.shield(instance.stop(0.0))
+            raise
+        self.instances += (instance,)
+
+    def _remove(self, count: int) -> None:
+        # Those that lose least: out of order, then the least busy, then the youngest.
+        ages = {instance: age for age, instance in enumerate(reversed(self.instances))}
+        order = sorted(ages, key=lambda i: (i.available, i.outstanding, ages[i]))
+        for instance in order[:count]:
+            self.instances = tuple(kept for kept in self.instances if kept is not instance)
+            self._leaving[instance] = asyncio.create_task(self._leave(instance))
+
+    async def _leave(self, instance: Instance) -> None:
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + self.longest_s(self._limits)
+        while instance.outstanding and loop.time() < deadline_s:  # noqa: ASYNC110 - see Fleet.drain
+            await asyncio.sleep(_DRAIN_POLL_S)
+        await instance.stop(self._limits.stop_grace_s)
+        for container in instance.containers:
+            await asyncio.to_thread(remove_tree, container.plan.home)
+        del self._leaving[instance]
 
 
 AnyInstance = Instance | Environment
@@ -134,13 +242,16 @@ class Fleet:
             raise ValidationError("No variant of the endpoint has a weight above 0.")
         return random.choices(self.variants, self._weights)[0]  # noqa: S311 - no secret
 
-    async def follow(self, capacities: Mapping[str, Any], limits: Limits) -> bool:
-        """Take on other weights and sizes; False when they need a new fleet."""
-        if not all(each.can_follow(capacities[each.name], limits) for each in self.variants):
-            return False
-        await together(*(each.follow(capacities[each.name]) for each in self.variants))
-        self._weights = [variant.weight for variant in self.variants]
-        return True
+    async def follow(self, capacities: Mapping[str, Any]) -> None:
+        """Take on other weights and sizes.
+
+        Raises:
+            ContainerFailedError: what has to be started for it does not start.
+        """
+        try:
+            await together(*(each.follow(capacities[each.name]) for each in self.variants))
+        finally:
+            self._weights = [variant.weight for variant in self.variants]
 
     async def start(self) -> None:
         """Start every container and wait until all are ready.
@@ -172,23 +283,6 @@ class Fleet:
             variant.kill()
 
 
-class VariantPlan:
-    """A variant before its containers start."""
-
-    def __init__(
-        self,
-        name: str,
-        weight: float,
-        instances: Sequence[tuple[str, Sequence[ContainerPlan]]],
-        *,
-        direct: bool,
-    ) -> None:
-        self.name = name
-        self.weight = weight
-        self.instances = instances
-        self.direct = direct
-
-
 def assemble(plans: Sequence[VariantPlan | ServerlessPlan], machine: Machine) -> Fleet:
     """The fleet that plans describe; nothing has started yet."""
     settings = machine.settings
@@ -197,25 +291,10 @@ def assemble(plans: Sequence[VariantPlan | ServerlessPlan], machine: Machine) ->
         [
             ServerlessVariant(plan, machine)
             if isinstance(plan, ServerlessPlan)
-            else _on_instances(plan, machine)
+            else Variant(plan, machine)
             for plan in plans
         ],
         payload_limit=(
             SERVERLESS_PAYLOAD_MAX_BYTES if serverless else settings.realtime_payload_bytes
         ),
-    )
-
-
-def _on_instances(plan: VariantPlan, machine: Machine) -> Variant:
-    limits, register = machine.settings.limits, machine.register
-    return Variant(
-        plan.name,
-        plan.weight,
-        [
-            Instance(
-                instance_id, [Container(container, limits, register) for container in containers]
-            )
-            for instance_id, containers in plan.instances
-        ],
-        direct=plan.direct,
     )

@@ -18,7 +18,7 @@ from local_runtime.errors import ContainerPlace, NotServableError
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import Address, UnixAddress
 from local_runtime.images import program_for
-from local_runtime.instances import VariantPlan
+from local_runtime.instances import InstancePlanner, VariantPlan
 from local_runtime.logs import log_file
 from local_runtime.serverless import ServerlessPlan
 from local_runtime.settings import ImageMapping, RuntimeSettings
@@ -99,37 +99,31 @@ class Provisioner:
             )
         )
         if spec.async_inference is not None:
-            return [
-                plan if isinstance(plan, ServerlessPlan) else self._behind_queue(plan)
-                for plan in plans
-            ]
+            for plan in plans:
+                if isinstance(plan, VariantPlan):
+                    plan.plan_instance = self._behind_queue(plan.plan_instance)
         return plans
 
-    def _behind_queue(self, plan: VariantPlan) -> VariantPlan:
-        """The plan with answers of the size that asynchronous inference allows, kept in files."""
-        spool = self._state_dir / SPOOL
-        return VariantPlan(
-            plan.name,
-            plan.weight,
-            [
-                (
-                    instance_id,
-                    [
-                        replace(container, response_limit=ASYNC_PAYLOAD_MAX_BYTES, spool=spool)
-                        for container in containers
-                    ],
+    def _behind_queue(self, plan_instance: InstancePlanner) -> InstancePlanner:
+        """Answers may be as large as asynchronous inference allows; large ones become files."""
+
+        def planned(instance_id: str) -> Sequence[ContainerPlan]:
+            return [
+                replace(
+                    container,
+                    response_limit=ASYNC_PAYLOAD_MAX_BYTES,
+                    spool=self._state_dir / SPOOL,
                 )
-                for instance_id, containers in plan.instances
-            ],
-            direct=plan.direct,
-        )
+                for container in plan_instance(instance_id)
+            ]
+
+        return planned
 
     async def _variant(
         self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path
     ) -> VariantPlan | ServerlessPlan:
         count = min(variant.initial_instance_count, self._settings.limits.max_instances_per_variant)
         model = variant.model
-        instances = [f"i-{secrets.token_hex(9)[:17]}" for _ in range(count)]
         sources: list[_Source] = await together(
             *(
                 self._source(container, variant, folder / container.hostname)
@@ -140,30 +134,29 @@ class Provisioner:
         if variant.serverless is not None:
             place = ContainerPlace(region, account_id, endpoint, variant.name, "", _ONLY_CONTAINER)
             return self._serverless(sources[0], place, variant, variant.serverless)
+
+        def plan_instance(instance_id: str) -> Sequence[ContainerPlan]:
+            return [
+                self._container(
+                    source,
+                    ContainerPlace(
+                        region,
+                        account_id,
+                        endpoint,
+                        variant.name,
+                        instance_id,
+                        _ONLY_CONTAINER if alone else source.spec.hostname,
+                    ),
+                    variant,
+                )
+                for source in sources
+            ]
+
         return VariantPlan(
             variant.name,
             variant.initial_weight,
-            [
-                (
-                    instance_id,
-                    [
-                        self._container(
-                            source,
-                            ContainerPlace(
-                                region,
-                                account_id,
-                                endpoint,
-                                variant.name,
-                                instance_id,
-                                _ONLY_CONTAINER if alone else source.spec.hostname,
-                            ),
-                            variant,
-                        )
-                        for source in sources
-                    ],
-                )
-                for instance_id in instances
-            ],
+            count,
+            plan_instance,
             direct=not alone and model.execution_mode == "Direct",
         )
 

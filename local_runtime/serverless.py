@@ -127,11 +127,6 @@ class ServerlessVariant:
 
     # -- size
 
-    @staticmethod
-    def can_follow(_capacity: Mapping[str, Any], _limits: Limits) -> bool:
-        """Every size can be followed."""
-        return True
-
     async def follow(self, capacity: Mapping[str, Any]) -> None:
         """Take on what an update or scaling has set; requests under way are not touched.
 
