@@ -28,6 +28,7 @@ from local_runtime.control_plane.local_client import LocalClients
 from local_runtime.control_plane.sagemaker import SageMakerApi
 from local_runtime.control_plane.service_model import service_model
 from local_runtime.control_plane.store import StaleReport, Store
+from local_runtime.control_plane.subscribers import Subscribers
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -67,6 +68,7 @@ class ControlPlane:
 
     def __init__(self, url: str, *, speed: float = 1.0) -> None:
         corrections.apply()
+        Subscribers(speed=speed).apply()
         clients = LocalClients(self, url)
         self.store = Store(DEFAULT_ACCOUNT_ID)
         self.sagemaker = SageMakerApi(self.store)
