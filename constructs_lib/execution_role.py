@@ -25,7 +25,8 @@ class ExecutionRole(Construct):
     Source: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html (2026-11-20)
 
     Args:
-        role: the caller's own role; without it, a new one that only SageMaker may assume.
+        role: the caller's own role; without it, a new one that only SageMaker may assume. One that
+            was imported as immutable is left alone, with a warning that names the policy to attach.
         in_vpc: whether the containers attach network interfaces to a VPC.
     """
 
@@ -58,9 +59,15 @@ class ExecutionRole(Construct):
             self,
             "Policy",
             description="What SageMaker may do to run an inference endpoint",
-            roles=[self.role],
+            roles=[] if role is not None and _is_immutable(role) else [self.role],
             statements=[*_service_statements(log_groups), *(_vpc_statements() if in_vpc else [])],
         )
+        if role is not None and _is_immutable(role):
+            cdk.Annotations.of(self).add_warning_v2(
+                "sagemaker-inference:immutable-role",
+                f"{role.role_name} was imported as immutable and gets no permissions: attach the"
+                f" managed policy {self.policy.node.path} to it, or SageMaker cannot use it",
+            )
         acknowledge_wildcard(
             self.policy,
             "*",
@@ -138,6 +145,11 @@ class ExecutionRole(Construct):
                 conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
             )
         )
+
+
+def _is_immutable(role: iam.IRole) -> bool:
+    """Whether the caller imported the role with ``mutable=False``; only its id tells."""
+    return role.node.id.startswith("ImmutableRole")
 
 
 def _service_statements(log_groups: str) -> list[iam.PolicyStatement]:

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Template
+from aws_cdk.assertions import Annotations, Match, Template
 
 from constructs_lib import (
     Container,
@@ -301,6 +301,19 @@ def test_imported_role_is_extended(stack: cdk.Stack) -> None:
 
     template = Template.from_stack(stack)
     template.has_resource_properties("AWS::IAM::ManagedPolicy", {"Roles": ["inference"]})
+
+
+def test_role_that_cannot_be_extended_is_left_alone_with_a_warning(stack: cdk.Stack) -> None:
+    role = iam.Role.from_role_arn(
+        stack, "Ours", "arn:aws:iam::123456789012:role/inference", mutable=False
+    )
+    _endpoint(stack, role=role)
+
+    assert not only(stack, "AWS::IAM::ManagedPolicy").get("Roles")
+    Annotations.from_stack(stack).has_warning(
+        "/Default/Api/ExecutionRole",
+        Match.string_like_regexp("inference was imported as immutable"),
+    )
 
 
 def test_tags_reach_every_part(stack: cdk.Stack) -> None:
