@@ -148,8 +148,12 @@ class ExecutionRole(Construct):
 
 
 def _is_immutable(role: iam.IRole) -> bool:
-    """Whether the caller imported the role with ``mutable=False``; only its id tells."""
-    return role.node.id.startswith("ImmutableRole")
+    """Whether the caller imported the role with ``mutable=False``.
+
+    The role does not say; CDK keeps the mutable one beside it, under this id.
+    """
+    scope = role.node.scope
+    return scope is not None and scope.node.try_find_child(f"MutableRole{role.node.id}") is not None
 
 
 def _service_statements(log_groups: str) -> list[iam.PolicyStatement]:
