@@ -13,7 +13,7 @@ CDK := node_modules/.bin/cdk
 ENVIRONMENTS := local dev staging prod
 PORT ?= 8566
 
-.PHONY: demo test lint synth local requirements snapshots clean
+.PHONY: demo test lint synth local bench docs requirements snapshots clean
 
 demo: $(RUNTIME) $(CDK)
 	$(BIN)/python -m tools.demo
@@ -36,6 +36,14 @@ synth: $(RUNTIME) $(CDK)
 
 local: $(RUNTIME)
 	$(BIN)/python -m local_runtime up --port $(PORT)
+
+bench: $(DEV) $(CDK)
+	$(BIN)/python -m tools.bench
+
+# Pages that are generated; tests check that they are fresh.
+docs: $(DEV)
+	$(BIN)/python -m tools.argument_table
+	$(BIN)/python -m tools.generate_rule_docs
 
 # Resolve the pinned requirements anew, to the newest versions that pyproject.toml admits.
 requirements: $(DEV)
