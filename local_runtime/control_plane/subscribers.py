@@ -18,6 +18,8 @@ from typing import Any
 
 from moto.sns.models import Subscription
 
+from local_runtime.control_plane.sns_signature import envelope
+
 _log = logging.getLogger(__name__)
 
 # Documented: SNS guide, "Amazon SNS message delivery retries", the default policy for HTTP: three
@@ -64,6 +66,7 @@ class Subscribers:
 
         publish.moto = deliver_inside_publish  # type: ignore[attr-defined]
         Subscription.publish = publish  # type: ignore[method-assign, assignment]
+        Subscription.get_post_data = envelope  # type: ignore[method-assign, assignment]
 
     def _begin(
         self,
@@ -96,7 +99,7 @@ class Subscribers:
             body = message
         else:
             body = json.dumps(
-                subscription.get_post_data(message, message_id, subject, message_attributes)
+                envelope(subscription, message, message_id, subject, message_attributes)
             )
         post = _Post(subscription.endpoint, body.encode(), headers)
         self._threads.submit(self._deliver, post, RETRIES)
