@@ -7,8 +7,10 @@ ApiError
 ├── ResourceNotFound         CloudWatch's word for a name that nothing has
 ├── InvalidParameterValue    CloudWatch's words for values that it cannot take,
 ├── InvalidParameterCombination    or not together
+├── InvalidNextToken         for a token that no list has handed out,
 ├── InvalidParameterInput    and for a dashboard that it cannot read
 ├── ObjectNotFoundException  Application Auto Scaling's word for what is not registered
+├── ResourceNotFoundException
 └── InvalidNextTokenException
 """
 
@@ -62,3 +64,11 @@ class InvalidNextTokenException(ApiError):  # noqa: N818 - the service's name fo
 
 class InvalidParameterInput(ApiError):  # noqa: N818 - the service's name for it
     """A dashboard body that CloudWatch cannot read."""
+
+
+class ResourceNotFoundException(ApiError):  # noqa: N818 - the service's name for it
+    """A resource to tag that Application Auto Scaling does not have."""
+
+
+class InvalidNextToken(ApiError):  # noqa: N818 - the service's name for it
+    """A token that no list of CloudWatch has handed out."""

@@ -18,9 +18,13 @@ import waitress
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from local_runtime.control_plane import corrections, query_protocol
+from local_runtime.clock import Clock
+from local_runtime.control_plane import autoscaling_api, corrections, query_protocol
+from local_runtime.control_plane.autoscaler import Autoscaler
+from local_runtime.control_plane.autoscaling_api import AutoscalingApi
 from local_runtime.control_plane.cloudformation.api import CloudFormationApi
 from local_runtime.control_plane.cloudwatch import wire
+from local_runtime.control_plane.cloudwatch.evaluation import SCALING_POLICY
 from local_runtime.control_plane.cloudwatch.service import CloudWatch
 from local_runtime.control_plane.corrections import MOTO_VERSION
 from local_runtime.control_plane.errors import ApiError, SerializationException
@@ -73,6 +77,10 @@ class ControlPlane:
         self.store = Store(DEFAULT_ACCOUNT_ID)
         self.sagemaker = SageMakerApi(self.store)
         self.cloudwatch = CloudWatch(DEFAULT_ACCOUNT_ID, clients, speed=speed)
+        self.autoscaler = Autoscaler(self.store, self.cloudwatch.alarms, Clock(speed))
+        self.cloudwatch.evaluation.on_action(SCALING_POLICY, self.autoscaler.called)
+        self.cloudwatch.evaluation.also(self.autoscaler.step)
+        self._scaling = AutoscalingApi(self.autoscaler, self.cloudwatch.api, DEFAULT_ACCOUNT_ID)
         self.cloudformation = CloudFormationApi(DEFAULT_ACCOUNT_ID, clients, self.store)
         self._moto: Application = DomainDispatcherApplication(create_backend_app)
 
@@ -83,11 +91,14 @@ class ControlPlane:
         if target.startswith(_SAGEMAKER_TARGET):
             operation = target.removeprefix(_SAGEMAKER_TARGET)
             if operation in self.sagemaker.operations:
-                body = environ["wsgi.input"].read(_content_length(environ))
-                environ["wsgi.input"] = io.BytesIO(body)
-                answer = self._hosting(operation, body, _region(environ))
+                answer = self._own(self.sagemaker, operation, environ)
                 if answer is not None:
                     return _send(start_response, *answer)
+        if target.startswith(autoscaling_api.TARGET):
+            operation = target.removeprefix(autoscaling_api.TARGET)
+            answer = self._own(self._scaling, operation, environ)
+            if answer is not None:
+                return _send(start_response, *answer)
         protocol = wire.recognize(environ)
         if protocol is not None:
             body = environ["wsgi.input"].read(_content_length(environ))
@@ -177,13 +188,17 @@ class ControlPlane:
             return HTTPStatus.CONFLICT, {"message": str(stale)}
         return HTTPStatus.NO_CONTENT, None
 
-    def _hosting(self, operation: str, body: bytes, region: str) -> tuple[HTTPStatus, Any] | None:
-        """Answer one of our SageMaker operations, or None for moto to answer it."""
+    def _own(
+        self, api: SageMakerApi | AutoscalingApi, operation: str, environ: Environ
+    ) -> tuple[HTTPStatus, Any] | None:
+        """Answer an operation of an API of ours, or None for moto to answer it."""
+        body = environ["wsgi.input"].read(_content_length(environ))
+        environ["wsgi.input"] = io.BytesIO(body)
         try:
             request = _json_object(body)
-            if not self.sagemaker.handles(operation, request):
+            if not api.handles(operation, request):
                 return None
-            return HTTPStatus.OK, self.sagemaker.call(operation, request, region)
+            return HTTPStatus.OK, api.call(operation, request, _region(environ))
         except ApiError as refusal:
             return HTTPStatus(refusal.status), {"__type": refusal.code, "message": str(refusal)}
 

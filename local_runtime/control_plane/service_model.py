@@ -210,8 +210,11 @@ _JAVA_CLASSES = {
     r"\p{L}": r"\w",
     r"\p{N}": r"\w",
     r"\p{Z}": r"\x20\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    r"\p{Print}+": r"[\x20-\x7e]+",  # outside of a class
     r"\p{Print}": r"\x20-\x7e",
     r"\z": r"\Z",
+    # Everything beyond the first plane, as surrogates.
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010ffff",
 }
 
 

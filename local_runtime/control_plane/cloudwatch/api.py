@@ -27,7 +27,7 @@ from local_runtime.control_plane.cloudwatch.parameters import (
 )
 from local_runtime.control_plane.cloudwatch.statistics import Tally
 from local_runtime.control_plane.errors import (
-    InvalidNextTokenException,
+    InvalidNextToken,
     InvalidParameterCombination,
     InvalidParameterValue,
     ResourceNotFound,
@@ -386,7 +386,7 @@ def _page(
 ) -> tuple[Sequence[_T], Json]:
     token = request.get("NextToken", "0")
     if not token.isdecimal():
-        raise InvalidNextTokenException(f"Invalid NextToken: {token}")
+        raise InvalidNextToken(f"Invalid NextToken: {token}")
     start, count = int(token), request.get(size, default)
     rest = start + count < len(found)
     return found[start : start + count], {"NextToken": str(start + count)} if rest else {}

@@ -33,9 +33,11 @@ SCALING_POLICY: Final = ":scalingPolicy:"
 
 # A data plane that is silent for so long is not waited for: its periods are over.
 SILENCE_S: Final = 2.0
-# How often the evaluation looks whether a period is over, at most and at least.
-_LONGEST_PAUSE_S: Final = 1.0
-_SHORTEST_PAUSE_S: Final = 0.02
+# How often the evaluation looks whether a period is over: every few seconds of the service, within
+# these bounds on the wall.
+_LOOK_SERVICE_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 0.5
+_SHORTEST_PAUSE_S: Final = 0.05
 
 
 class Evaluation:
@@ -79,7 +81,8 @@ class Evaluation:
 
     def run(self) -> None:
         """Evaluate until the process ends."""
-        pause_s = min(max(1.0 / self._store.speed, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
+        pause_s = _LOOK_SERVICE_S / self._store.speed
+        pause_s = min(max(pause_s, _SHORTEST_PAUSE_S), _LONGEST_PAUSE_S)
         waiting = threading.Event()
         while True:
             try:

@@ -14,7 +14,13 @@ from local_runtime.control_plane.cloudformation.resource_types import TYPES
 from local_runtime.control_plane.cloudformation.resource_types.property_names import (
     PROPERTY_NAMES,
 )
-from tests.unit.control_plane.conftest import IMAGE, RunningControlPlane, fresh
+from tests.unit.control_plane.conftest import (
+    CONTAINER,
+    IMAGE,
+    RunningControlPlane,
+    fresh,
+    variant,
+)
 
 TRUST: dict[str, Any] = {
     "Version": "2012-10-17",
@@ -337,7 +343,14 @@ def test_a_policy_moves_between_roles_and_takes_a_new_document(
 
 def test_scaling_is_described_as_it_was_written(served: RunningControlPlane) -> None:
     scaling = served.client("application-autoscaling")
-    resource_id = f"endpoint/{fresh('e')}/variant/AllTraffic"
+    endpoint = fresh("e")
+    sagemaker = served.client("sagemaker")
+    sagemaker.create_model(ModelName=endpoint, PrimaryContainer=CONTAINER)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=endpoint, ProductionVariants=[variant(endpoint)]
+    )
+    sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=endpoint)
+    resource_id = f"endpoint/{endpoint}/variant/AllTraffic"
     step = {
         "AdjustmentType": "ChangeInCapacity",
         "Cooldown": 300,
