@@ -32,6 +32,14 @@ class ArtifactError(NotServableError):
     """Model data cannot be used; the message is for FailureReason."""
 
 
+class ObjectMissingError(ArtifactError):
+    """There is no such object, or it may not be read: S3 says which only to who may list."""
+
+
+class RefusedModelError(ArtifactError):
+    """The archive is broken, or would do harm."""
+
+
 class CancelledFetchError(Exception):
     """Nobody needs the model data any more."""
 
@@ -79,6 +87,13 @@ class ObjectStore:
             ArtifactError: there is no such object, or it cannot be read.
         """
         with self._get(f"/{location.bucket}/{quote(location.key)}") as response:
+            if response.status in {403, 404}:
+                raise ObjectMissingError(
+                    f"Failed to download model data (bucket: {location.bucket}, key:"
+                    f" {location.key}). Please ensure that there is an object located at the URL"
+                    " and that the role passed to CreateModel has permissions to download the"
+                    " model."
+                )
             if response.status != 200:
                 raise ArtifactError(
                     f"Failed to download model data (bucket: {location.bucket}, key:"
@@ -162,7 +177,7 @@ def fetch_model(
         try:
             unpack(archive, folder, limits, cancelled)
         except ArtifactError as error:
-            raise ArtifactError(f"Model data {location} was refused: {error}") from error
+            raise RefusedModelError(f"Model data {location} was refused: {error}") from error
         archive.unlink()
     else:
         _fetch_plain(store, location, folder, cancelled)

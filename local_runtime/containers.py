@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from hosting.limits import FAILURE_REASON_MAX_LENGTH
 from local_runtime.errors import RuntimeApiError, ServiceUnavailable
-from local_runtime.http_client import Body, ConnectionLostError, Exchange, HttpConnection
+from local_runtime.http_client import Address, Body, ConnectionLostError, Exchange, HttpConnection
 from local_runtime.logs import log_size, tail
 from local_runtime.processes import ProcessRegister, kill_children
 from local_runtime.settings import Limits
@@ -98,12 +98,20 @@ class Container:
             )
         self._sweeper = self._loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
+    def worker_lost(self) -> None:
+        """A worker that was ready is not any more; what it had in memory is gone."""
+
     # -- requests
 
     @property
     def available(self) -> bool:
         """Whether a worker can answer."""
         return self.ready_workers > 0
+
+    @property
+    def address(self) -> Address:
+        """Where its first worker listens, once it has been started."""
+        return self._workers[0].address
 
     def submit(self, call: Call) -> None:
         """Send a request to a free worker, or keep it until there is one."""

@@ -5,7 +5,8 @@ RuntimeApiError
 ├── ValidationError            400  the request cannot be served as it is
 │   ├── EndpointNotFound
 │   ├── PayloadTooLarge
-│   └── TargetModelNotSupported
+│   ├── TargetModelNotSupported
+│   └── TargetModelMissing
 ├── ThrottlingException        400  more requests at once than the variant takes
 ├── ModelError                 424  a container answered with an error, or not at all
 ├── ModelNotReadyException     429  what would answer is still being started
@@ -76,6 +77,14 @@ class TargetModelNotSupported(ValidationError):  # noqa: N818 - says what happen
     @property
     def fields(self) -> dict[str, Any]:
         return {"ErrorCode": "TARGET_MODEL_HEADER_NOT_SUPPORTED", **super().fields}
+
+
+class TargetModelMissing(ValidationError):  # noqa: N818 - says what happened
+    """The endpoint has many models, and none was named."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"Request {request_id} is missing a target model header")
+        self.request_id = request_id
 
 
 class ThrottlingException(RuntimeApiError):  # noqa: N818 - AWS's name

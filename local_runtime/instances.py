@@ -13,6 +13,7 @@ from local_runtime.artifacts import remove_tree
 from local_runtime.containers import Container
 from local_runtime.environment import Environment, Machine
 from local_runtime.errors import ServiceUnavailable, ValidationError
+from local_runtime.multi_model import MultiModelContainer
 from local_runtime.serverless import ServerlessPlan, ServerlessVariant
 from local_runtime.settings import Limits
 from local_runtime.tasks import together
@@ -27,6 +28,9 @@ class Instance:
     def __init__(self, instance_id: str, containers: Sequence[Container]) -> None:
         self.instance_id = instance_id
         self.containers = tuple(containers)
+        self.multi_model = next(
+            (each for each in self.containers if isinstance(each, MultiModelContainer)), None
+        )
         self.outstanding = 0
 
     @property
@@ -72,12 +76,14 @@ class VariantPlan:
         plan_instance: InstancePlanner,
         *,
         direct: bool,
+        multi_model: bool = False,
     ) -> None:
         self.name = name
         self.weight = weight
         self.count = count
         self.plan_instance = plan_instance
         self.direct = direct
+        self.multi_model = multi_model
 
 
 class Variant:
@@ -92,8 +98,9 @@ class Variant:
         self.header = b"x-amzn-invoked-production-variant: %b\r\n" % plan.name.encode("ascii")
         self.weight = plan.weight
         self.direct = plan.direct
+        self.multi_model = plan.multi_model
         self._plan = plan
-        self._register = machine.register
+        self._machine = machine
         self._limits = machine.settings.limits
         self._wanted = plan.count
         self.instances = tuple(self._instance() for _ in range(plan.count))
@@ -104,11 +111,13 @@ class Variant:
         instance_id = f"i-{secrets.token_hex(9)[:17]}"
         return Instance(
             instance_id,
-            [
-                Container(container, self._limits, self._register)
-                for container in self._plan.plan_instance(instance_id)
-            ],
+            [self._container(plan) for plan in self._plan.plan_instance(instance_id)],
         )
+
+    def _container(self, plan: ContainerPlan) -> Container:
+        if plan.multi_model is None:
+            return Container(plan, self._limits, self._machine.register)
+        return MultiModelContainer(plan, plan.multi_model, self._machine)
 
     def pick_instance(self) -> Instance:
         """The available instance with the fewest requests.
@@ -125,6 +134,31 @@ class Variant:
                 f"variant {self.name} has no container that can answer now; try again"
             )
         return best
+
+    def pick_instance_for(self, target_model: str) -> Instance:
+        """The instance that answers soonest for a model.
+
+        It is one that has the model in memory, unless each of those has so many requests for it
+        that another one is worth a copy. A model that is nowhere goes where most memory is free.
+
+        Raises:
+            ServiceUnavailable: no instance can answer.
+        """
+        holder: Instance | None = None
+        fewest = 0
+        others: list[tuple[int, int, Instance]] = []
+        for position, instance in enumerate(self.instances):
+            container = instance.multi_model
+            if container is None or not instance.available:
+                continue
+            requests = container.outstanding_for(target_model)
+            if requests is None:
+                others.append((container.memory_used, position, instance))
+            elif holder is None or requests < fewest:
+                holder, fewest = instance, requests
+        if others and (holder is None or fewest >= self._limits.multi_model_copy_at_requests):
+            return min(others, key=lambda other: other[:2])[2]
+        return self.pick_instance() if holder is None else holder
 
     @property
     def outstanding(self) -> int:

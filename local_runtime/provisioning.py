@@ -20,6 +20,11 @@ from local_runtime.http_client import Address, UnixAddress
 from local_runtime.images import program_for
 from local_runtime.instances import InstancePlanner, VariantPlan
 from local_runtime.logs import log_file
+from local_runtime.multi_model_plan import (
+    MultiModelPlan,
+    multi_model_environment,
+    plan_models,
+)
 from local_runtime.serverless import ServerlessPlan
 from local_runtime.settings import ImageMapping, RuntimeSettings
 from local_runtime.tasks import together
@@ -51,11 +56,9 @@ def not_served_yet(config: Mapping[str, Any], models: Mapping[str, Any]) -> str 
         asked.append("inference components (a variant without ModelName)")
     for model in models.values():
         primary = model.get("PrimaryContainer")
-        for container in [primary] if primary is not None else model.get("Containers", []):
-            if container.get("Mode") == "MultiModel":
-                asked.append("multi-model containers (Mode=MultiModel)")
-            if "Image" not in container:
-                asked.append("containers without an Image (ModelPackageName)")
+        containers = [primary] if primary is not None else model.get("Containers", [])
+        if any("Image" not in container for container in containers):
+            asked.append("containers without an Image (ModelPackageName)")
     if not asked:
         return None
     return f"The local runtime does not serve {' and '.join(dict.fromkeys(asked))} yet."
@@ -158,6 +161,7 @@ class Provisioner:
             count,
             plan_instance,
             direct=not alone and model.execution_mode == "Direct",
+            multi_model=model.is_multi_model,
         )
 
     def _serverless(
@@ -184,7 +188,10 @@ class Provisioner:
         asked_s = variant.model_download_timeout_s
         default_s = self._settings.limits.model_download_timeout_s
         timeout_s = default_s if asked_s is None else asked_s
-        if container.model_data_url is None:
+        multi_model = None
+        if container.mode == "MultiModel":
+            multi_model = plan_models(container, variant, self._store, self._settings.limits)
+        if container.model_data_url is None or multi_model is not None:
             await asyncio.to_thread(model_dir.mkdir, parents=True)
         else:
             await self._fetch(
@@ -212,6 +219,7 @@ class Provisioner:
             model_dir=model_dir,
             submit_directory=submit_directory,
             interpreter=interpreter,
+            multi_model=multi_model,
         )
 
     async def _fetch(self, url: str, *, compressed: bool, folder: Path, timeout_s: float) -> None:
@@ -242,8 +250,10 @@ class Provisioner:
         home = source.folder / f"home-{place.instance_id}"
         (home / "tmp").mkdir(parents=True)
 
+        multi_model = source.multi_model
+
         def environment(address: Address) -> Mapping[str, str]:
-            return container_environment(
+            variables = container_environment(
                 address=address,
                 ports=PORTS_PER_CONTAINER,
                 mark=mark,
@@ -255,14 +265,21 @@ class Provisioner:
                 url=settings.url,
                 region=place.region,
             )
+            if multi_model is None:
+                return variables
+            return multi_model_environment(variables, source.spec.environment)
 
         own = source.mapping.command is None
-        workers = _workers(source.spec) if own else 1
+        # A multi-model container of ours has a process per model below its one.
+        workers = _workers(source.spec) if own and multi_model is None else 1
+        socket_prefix = str(self._run_dir / f"{mark}-")
         timeout_s = variant.startup_timeout_s
         return ContainerPlan(
             place=place,
             program=ProgramSpec(
-                command=source.command_for(self._lifeline_fd, settings.handler_python),
+                command=source.command_for(
+                    self._lifeline_fd, settings.handler_python, socket_prefix
+                ),
                 environment=environment,
                 cwd=source.model_dir if source.mapping.cwd is None else Path(source.mapping.cwd),
                 listens_on_port=not own,
@@ -271,12 +288,13 @@ class Provisioner:
             workers=workers,
             log=log_file(self._state_dir, place.log_group, place.log_stream),
             home=home,
-            socket_prefix=str(self._run_dir / f"{mark}-"),
+            socket_prefix=socket_prefix,
             startup_timeout_s=(
                 settings.limits.startup_timeout_s if timeout_s is None else timeout_s
             ),
             response_limit=settings.realtime_payload_bytes,
             mark=mark,
+            multi_model=multi_model,
         )
 
 
@@ -290,8 +308,9 @@ class _Source:
     model_dir: Path
     submit_directory: Path | None
     interpreter: str
+    multi_model: MultiModelPlan | None
 
-    def command_for(self, lifeline_fd: int, handler_python: str) -> _Command:
+    def command_for(self, lifeline_fd: int, handler_python: str, socket_prefix: str) -> _Command:
         """The command of one worker, given its address."""
         words, stack = self.mapping.command, self.mapping.stack
         if words is not None:
@@ -306,10 +325,19 @@ class _Source:
             address.path if isinstance(address, UnixAddress) else "",
             "--stack",
             str(stack),
-            "--model-dir",
-            str(self.model_dir),
             "--lifeline-fd",
             str(lifeline_fd),
+            *self._served(socket_prefix),
+        ]
+
+    def _served(self, socket_prefix: str) -> list[str]:
+        """The arguments that say what is served: one model, or those that will be loaded."""
+        if self.multi_model is None:
+            return ["--model-dir", str(self.model_dir)]
+        memory_bytes = str(self.multi_model.memory_bytes)
+        return [
+            *("--multi-model", "--memory-bytes", memory_bytes),
+            *("--socket-prefix", f"{socket_prefix}m"),
         ]
 
 

@@ -17,6 +17,7 @@ from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.errors import (
     PayloadTooLarge,
     RuntimeApiError,
+    TargetModelMissing,
     TargetModelNotSupported,
     ValidationError,
     to_response,
@@ -24,7 +25,8 @@ from local_runtime.errors import (
 from local_runtime.http_client import Answer, Body
 from local_runtime.http_request import Request
 from local_runtime.http_wire import RequestHead
-from local_runtime.instances import AnyInstance, AnyVariant
+from local_runtime.instances import AnyInstance, AnyVariant, Variant
+from local_runtime.multi_model import MultiModelContainer
 from local_runtime.pipeline import Hop, Invocation
 from local_runtime.settings import Limits, RuntimeSettings
 
@@ -53,6 +55,7 @@ _ATTRIBUTES: Final = b"x-amzn-sagemaker-custom-attributes"
 
 _request_ids = itertools.count()
 # In the form of a UUID, but random once per process: there is one for each request.
+_ID_HEADER: Final = b"x-amzn-requestid: "
 _REQUEST_ID_LINE: Final = b"x-amzn-requestid: %b-%b-4%b-a%b-" % tuple(
     secrets.token_hex(length)[cut:].encode("ascii")
     for length, cut in ((4, 0), (2, 0), (2, 1), (2, 1))
@@ -121,7 +124,7 @@ class _Call:
             fleet = self._endpoint.serving()
             self._variant = variant = fleet.pick_variant(parameters.target_variant)
             parameters.check(self._endpoint, variant)
-            instance = variant.pick_instance()
+            instance = parameters.instance(variant)
             containers = parameters.containers(instance, variant, self._endpoint)
         except RuntimeApiError as error:
             _refuse(self._request, error)
@@ -219,7 +222,7 @@ class _Parameters:
         Raises:
             ValidationError: there is such a parameter.
         """
-        if self.target_model is not None:
+        if self.target_model is not None and not variant.multi_model:
             raise TargetModelNotSupported(endpoint.name)
         if variant.direct and self.target_container is None:
             raise ValidationError(
@@ -232,17 +235,46 @@ class _Parameters:
                 " support TargetContainerHostname."
             )
 
+    def instance(self, variant: AnyVariant) -> AnyInstance:
+        """The instance that the request goes to.
+
+        Raises:
+            ServiceUnavailable: none can answer.
+            ThrottlingException: the variant has as many requests as it may.
+        """
+        if self.target_model is not None and isinstance(variant, Variant):
+            return variant.pick_instance_for(self.target_model)
+        return variant.pick_instance()
+
     def containers(
         self, instance: AnyInstance, variant: AnyVariant, endpoint: Endpoint
     ) -> Sequence[Hop]:
         """The containers that the request goes through.
 
         Raises:
-            ValidationError: the target container does not exist.
+            ValidationError: the target container or the target model is missing.
         """
+        if variant.multi_model:
+            chosen = self._chosen(instance.containers, variant, endpoint)
+            return [self._hop(container, endpoint) for container in chosen]
+        return self._chosen(instance.containers, variant, endpoint)
+
+    def _hop(self, container: Hop, endpoint: Endpoint) -> Hop:
+        """The container, with the model that the request wants of it."""
+        if not isinstance(container, MultiModelContainer):
+            if self.target_model is not None and self.target_container is not None:
+                raise TargetModelNotSupported(endpoint.name)
+            return container
+        if self.target_model is None:
+            raise TargetModelMissing(_request_id()[len(_ID_HEADER) : -2].decode("ascii"))
+        return container.hop(self.target_model)
+
+    def _chosen(
+        self, containers: Sequence[Hop], variant: AnyVariant, endpoint: Endpoint
+    ) -> Sequence[Hop]:
         if not variant.direct:
-            return instance.containers
-        for container in instance.containers:
+            return containers
+        for container in containers:
             if container.place.container == self.target_container:
                 return (container,)
         raise ValidationError(
@@ -283,4 +315,8 @@ def _too_large(request: Request, limit: int) -> Callable[[int | None], None]:
 
 def _refuse(request: Request, error: RuntimeApiError) -> None:
     status, headers, body = to_response(error)
-    request.respond(status, headers + _request_id(), body)
+    if isinstance(error, TargetModelMissing):  # its message names the request
+        headers += b"%b%b\r\n" % (_ID_HEADER, error.request_id.encode("ascii"))
+    else:
+        headers += _request_id()
+    request.respond(status, headers, body)

@@ -45,7 +45,7 @@ class ServerlessPlan:
 class ServerlessVariant:
     """The environments of one variant, and who gets which request."""
 
-    direct = False
+    direct = multi_model = False
     instances: tuple[()] = ()
 
     def __init__(self, plan: ServerlessPlan, machine: Machine) -> None:

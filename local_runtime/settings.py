@@ -97,6 +97,18 @@ class Limits:
     serverless_start_wait_s: float = aws.INVOCATION_TIMEOUT_S
     serverless_mb_per_vcpu: float = 1769.0  # AWS Lambda's, on which serverless inference runs
 
+    # Multi-model endpoints. The first two times are AWS's. Models get a share of the memory of the
+    # instance's type, within the bytes given here; a copy is loaded on another instance when a
+    # model has that many requests.
+    multi_model_load_timeout_s: float = aws.MULTI_MODEL_LOAD_TIMEOUT_S
+    multi_model_background_load_timeout_s: float = aws.MULTI_MODEL_BACKGROUND_LOAD_TIMEOUT_S
+    multi_model_memory_share: float = 0.8
+    multi_model_memory_bytes: int = 8 * _GIB
+    multi_model_disk_bytes: int = 20 * _GIB
+    multi_model_loads_at_once: int = 8
+    multi_model_copy_at_requests: int = 4
+    multi_model_listing_interval_s: float = 30.0
+
     # Asynchronous endpoints; AWS says nothing about these. The pause before a notification is tried
     # again doubles each time and is on the service's clock.
     async_concurrency: int = 4

@@ -27,6 +27,7 @@ from local_runtime.http_client import (
     connect,
     fetch,
 )
+from local_runtime.multi_model_plan import MultiModelPlan
 from local_runtime.processes import ProcessGroup, describe_exit
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class ContainerPlan:
     startup_timeout_s: float
     response_limit: int
     mark: str
+    multi_model: MultiModelPlan | None = None
     spool: Path | None = None
 
 
@@ -224,6 +226,7 @@ class Worker:
         if self.ready:
             self.ready = False
             self.container.ready_workers -= 1
+            self.container.worker_lost()
         for task in self._connecting:
             task.cancel()
         if self._coming_back is not None:
@@ -233,6 +236,12 @@ class Worker:
             connection.close()
 
     # -- connections
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, once it has been started."""
+        assert self._address is not None
+        return self._address
 
     @property
     def connecting(self) -> int:

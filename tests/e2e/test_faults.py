@@ -161,11 +161,17 @@ def model_fn(model_dir):
 class TestKindsThatComeLater:
     """An endpoint that would be served wrongly is not served."""
 
-    def test_a_multi_model_endpoint(self, runtime: Runtime) -> None:
-        container = runtime.handler(ECHO, Mode="MultiModel")
-        container["ModelDataUrl"] = "s3://models/many/"
+    def test_an_endpoint_with_a_shadow_variant(self, runtime: Runtime) -> None:
+        echo = runtime.handler(ECHO)
+        config = runtime.config_of(
+            [runtime.variant(echo)],
+            ShadowProductionVariants=[runtime.variant(echo, VariantName="Shadow")],
+        )
 
-        assert "does not serve multi-model containers" in runtime.failure(container)
+        described = runtime.settled(runtime.create(config))
+
+        assert described["EndpointStatus"] == "Failed"
+        assert "does not serve shadow variants" in described["FailureReason"]
 
 
 class TestHandlersThatFailLater:
