@@ -47,7 +47,12 @@ class Access:
                     continue
                 if effect != "Allow" or actions is None or resources is None:
                     return None
-                allowed.append((actions, tuple(_canonical(each, symbols) for each in resources)))
+                allowed.append(
+                    (
+                        tuple("*" if "${" in each else each for each in actions),
+                        tuple(_canonical(each, symbols) for each in resources),
+                    )
+                )
         return cls(tuple(allowed), templates, symbols)
 
     def may(self, action: str, arn: str) -> bool:
@@ -116,6 +121,9 @@ def _symbols(templates: Templates) -> dict[str, str]:
 
 
 def _canonical(expression: str, symbols: Mapping[str, str]) -> str:
+    # A call that cannot be carried out yet may give anything, also braces of its own.
+    if "${Fn::" in expression:
+        return _ANY
     known = _PLACEHOLDER.sub(lambda found: symbols.get(found[0], "*"), expression)
     # A bucket's ARN written out around its name is the ARN that its symbol stands for.
     known = re.sub(r"^arn:[^:]*:s3:::(?=arn:)", "", known)
@@ -131,12 +139,17 @@ def _documents(role: Resource, templates: Templates) -> list[Any] | None:
     own = {role.ref, values.expression(role.get("RoleName"))} - {None}
     attached = {values.expression(arn) for arn in values.items(managed)}
     found = set()
+    known_roles = {each.ref for each in templates.of_type("AWS::IAM::Role")}
+    if not templates.has_all("AWS::IAM::"):
+        return None
     for policy in templates.of_type(
         "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"
     ):
         roles = policy.get("Roles")
         named = {values.expression(each) for each in values.items(roles)}
         named.add(values.expression(policy.get("RoleName")))
+        if any(name is not None and "${" in name and name not in known_roles for name in named):
+            return None
         if own & named or policy.ref in attached:
             documents.append(policy.get("PolicyDocument"))
             found.add(policy.ref)

@@ -45,6 +45,7 @@ class Undecided:
     template: str
     logical_id: str
     reason: str
+    type: str = ""
 
 
 @dataclass(slots=True)
@@ -73,6 +74,10 @@ class Templates:
         """Every resource of these types."""
         for each in types:
             yield from self._resources.get(each, ())
+
+    def has_all(self, *types: str) -> bool:
+        """Whether every resource whose type starts with one of these could be looked into."""
+        return not any(each.type.startswith(types) for each in self.undecided)
 
     def display(self, expression: str) -> str:
         """An expression as it would stand in the template itself."""
@@ -114,11 +119,11 @@ class Templates:
                 )
             except (TemplateError, RecursionError) as error:
                 reason = self.display(str(error)) or "values are nested too deep"
-                self.undecided.append(Undecided(file.name, logical_id, reason))
+                self.undecided.append(Undecided(file.name, logical_id, reason, resource_type))
                 continue
             if isinstance(properties, Unresolved) or not isinstance(properties, Mapping | None):
                 reason = "its properties are not known before the deployment"
-                self.undecided.append(Undecided(file.name, logical_id, reason))
+                self.undecided.append(Undecided(file.name, logical_id, reason, resource_type))
                 continue
             self._resources.setdefault(resource_type, []).append(
                 Resource(
@@ -156,11 +161,22 @@ def by_name(
     return named
 
 
-def nearest(found: Sequence[Resource], asking: Resource) -> Resource | None:
-    """The one resource meant: of the asking template if there is one, and never a guess."""
-    beside = [resource for resource in found if resource.template is asking.template]
-    candidates = beside if beside else found
+def nearest(found: Sequence[Resource], asking: Resource, name: str) -> Resource | None:
+    """The one resource that a name means: of the asking template if there is one, never a guess."""
+    beside = [each for each in found if each.template is asking.template]
+    candidates = beside if beside else [each for each in found if _is_meant(each, asking, name)]
     return candidates[0] if len(candidates) == 1 else None
+
+
+def _is_meant(resource: Resource, asking: Resource, name: str) -> bool:
+    """Whether a name means a resource of another template.
+
+    A parameter of one template is not that of another, though both are called the same; a name
+    that is spelled out means nothing in another region.
+    """
+    if name.startswith((resource.ref, f"${{{resource.symbol}.")):
+        return True
+    return "${" not in name and resource.template.region == asking.template.region
 
 
 def _exists(stack: Stack, condition: object) -> bool:

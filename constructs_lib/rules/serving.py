@@ -313,7 +313,7 @@ class Serving:
         expression = values.expression(name)
         if expression is None:
             return None
-        found = nearest(self._endpoints_by_name.get(expression, ()), asking)
+        found = nearest(self._endpoints_by_name.get(expression, ()), asking, expression)
         return None if found is None else self._endpoint_of[found]
 
     @cached_property
@@ -339,13 +339,15 @@ class Serving:
         found = (
             None
             if expression is None
-            else nearest(self._models_by_name.get(expression, ()), asking)
+            else nearest(self._models_by_name.get(expression, ()), asking, expression)
         )
         return next((model for model in self.models if model.resource is found), None)
 
     def _config(self, endpoint: Resource) -> EndpointConfig | None:
         name = values.expression(endpoint.get("EndpointConfigName"))
-        found = None if name is None else nearest(self._configs_by_name.get(name, ()), endpoint)
+        found = (
+            None if name is None else nearest(self._configs_by_name.get(name, ()), endpoint, name)
+        )
         return next((config for config in self.configs if config.resource is found), None)
 
     def _target(self, resource: Resource) -> Target:
@@ -354,7 +356,7 @@ class Serving:
             return Target(resource, "unknown")
         parts = _TARGET.fullmatch(resource_id)
         if parts is None:
-            return Target(resource, "malformed")
+            return Target(resource, "unknown" if "${" in resource_id else "malformed")
         if parts["component"] is not None:
             return Target(resource, "component")
         endpoint = self.endpoint_named(resource, Unresolved(parts["endpoint"]))

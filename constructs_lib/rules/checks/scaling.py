@@ -53,6 +53,8 @@ def _something_wakes_an_empty_endpoint(serving: Serving) -> Iterator[Fault]:
         variant = target.variant
         if target.min_capacity != 0 or variant is None or not variant.config.is_async:
             continue
+        if not _sees_all_policies(serving):
+            continue
         policies = list(serving.policies_of(target))
         # Without a policy here, policies elsewhere (or people) do the scaling.
         if policies and not any(_may_wake(serving, policy) for policy in policies):
@@ -61,6 +63,19 @@ def _something_wakes_an_empty_endpoint(serving: Serving) -> Iterator[Fault]:
                 " requests wait until the backlog exceeds the target, a single one for ever"
             )
             yield Fault(target.resource, "MinCapacity", message)
+
+
+def _sees_all_policies(serving: Serving) -> bool:
+    """Whether every scaling policy and alarm is known, and every policy's target."""
+    targets = serving.templates.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+    known = {name for each in targets for name in (each.ref, each.attribute("Id"))}
+    return serving.templates.has_all(
+        "AWS::ApplicationAutoScaling::ScalingPolicy", "AWS::CloudWatch::"
+    ) and all(
+        policy.target is not None
+        or values.expression(policy.resource.get("ScalingTargetId")) in known
+        for policy in serving.policies
+    )
 
 
 def _may_wake(serving: Serving, policy: Policy) -> bool:

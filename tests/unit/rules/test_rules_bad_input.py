@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from constructs_lib.rules.document import UnreadableError
 from constructs_lib.rules.engine import Report, check, template_rules
 from constructs_lib.rules.rule import catalogue
 from constructs_lib.rules.update import Effect, impact
+from tests.conftest import Assembly
 
 UNKNOWN_FUNCTIONS: list[Any] = [
     {"Fn::Anything": ["a"]},
@@ -138,6 +140,30 @@ def test_what_is_not_known_never_adds_a_finding(rule: Any) -> None:
         )
 
         assert [(each.id, each.message) for each in report.errors] == []
+
+
+def test_what_is_not_known_adds_no_finding_to_our_own_stacks(
+    assembly_of: Callable[[str], Assembly],
+) -> None:
+    templates = list(assembly_of("prod").templates.values())
+    chosen = random.Random(7)  # noqa: S311  # a seed, not a secret
+
+    for round_number in range(300):
+        template = templates[round_number % len(templates)]
+        chance = chosen.choice((0.005, 0.01, 0.03, 0.1))
+        report = checked(
+            {
+                logical_id: {**each, "Properties": mutated(each["Properties"], chosen, chance)}
+                if "Properties" in each
+                else each
+                for logical_id, each in template["Resources"].items()
+            },
+            Conditions={"Decided": {"Fn::Equals": [{"Ref": "Parameter"}, "a"]}},
+            Parameters={**template.get("Parameters", {}), "Parameter": {"Type": "String"}},
+            Mappings={"Map": {}},
+        )
+
+        assert [(each.id, each.message) for each in report.findings] == []
 
 
 def test_whole_property_trees_under_a_condition_are_not_decided() -> None:

@@ -173,3 +173,17 @@ def test_fixed_name_of_what_must_be_replaced_is_refused() -> None:
 
     assert refused.effect is Effect.REFUSED
     assert [reason.rule for reason in refused.reasons] == ["SM-U2"]
+
+
+def test_stacks_of_two_folders_are_compared_by_their_file_names() -> None:
+    def assembly(folder: str, *variants: dict[str, Any]) -> list[TemplateFile]:
+        [changed] = stack(*variants)
+        [kept] = stack()
+        return [
+            TemplateFile(f"{folder}/A.template.json", changed.document),
+            TemplateFile(f"{folder}/B.template.json", kept.document),
+        ]
+
+    impacts = impact(assembly("old"), assembly("new", variant(InstanceType="ml.c5.large")))
+
+    assert [each.effect for each in impacts] == [Effect.NEW_FLEET, Effect.UNCHANGED]
