@@ -109,6 +109,7 @@ class Environment:
         self._connection: HttpConnection | None = None
         self._reusable = False
         self._call: Call | None = None
+        self._sent_s = 0.0
         self._exit_code = 0
         self._ended: asyncio.Future[RuntimeApiError] = self._loop.create_future()
         self._life: asyncio.Task[None] | None = None
@@ -191,6 +192,7 @@ class Environment:
         self.state = "ending"
         self._ended.set_result(reason)
         if waiting and self._call is not None:
+            self._record("Invocation5XXErrors", 1)
             self._finish().refused(reason)
         self._changed(self)
 
@@ -257,6 +259,7 @@ class Environment:
         """Take a request; it is sent to the container as soon as that is ready."""
         call.queued_at_s = self._loop.time()
         self._call = call
+        self._record("Invocations", 1)
         if self.state == "idle":
             self._send(call)
 
@@ -293,8 +296,8 @@ class Environment:
 
     def _send_on(self, connection: HttpConnection, call: Call) -> None:
         self._reusable = False
-        deadline_s = self._loop.time() + call.timeout_s
-        connection.send(call.head, call.body, self, deadline_s)
+        self._sent_s = self._loop.time()
+        connection.send(call.head, call.body, self, self._sent_s + call.timeout_s)
 
     def connection_idle(self, connection: HttpConnection) -> None:  # noqa: ARG002 - it has one
         self._reusable = True
@@ -306,19 +309,20 @@ class Environment:
     def answered(self, answer: Answer) -> None:
         if not self._reusable:
             self._connection = None
-        if self.state == "working":
-            self._note_memory()
+        self._measure(answer.status)
         self._finish().answered(answer)
 
     def failed(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
         self._connection = None
         if isinstance(error, AnswerTooLargeError):
+            self._measure(200)
             self._finish().failed(error)
         else:
             self._run(self._explain(error))
 
     async def _explain(self, error: ConnectionLostError) -> None:
         """Answer the request once it is known whether the container has ended, and why."""
+        self._measure(None)
         await asyncio.wait({self._ended}, timeout=_EXIT_KNOWN_S)
         if self._ended.done():
             self._finish().refused(self._ended.result())
@@ -343,15 +347,25 @@ class Environment:
         self.idle_since_s = self._machine.clock.now_s()
         self._changed(self)
 
-    def _note_memory(self) -> None:
-        assert self._confinement is not None
-        used = self._confinement.memory_bytes() / in_bytes(self._memory_mb)
+    # -- metrics
+
+    def _measure(self, status: int | None) -> None:
+        """Record one request that the container was sent; None: it has not answered."""
+        call = self._call
+        assert call is not None
+        self._record("ModelLatency", (self._loop.time() - self._sent_s) * 1e6)
+        # What came before: above all the cold start.
+        self._record("OverheadLatency", (self._sent_s - call.queued_at_s) * 1e6)
+        self._record("Invocation4XXErrors", status is not None and 400 <= status < 500)
+        self._record("Invocation5XXErrors", status is None or status >= 500)
+        if self._confinement is not None and not self._ended.done():
+            used = self._confinement.memory_bytes() / in_bytes(self._memory_mb)
+            self._record("MemoryUtilization", 100 * used)
+
+    def _record(self, name: str, value: float) -> None:
+        place = self.place
         self._machine.meters.record(
-            "MemoryUtilization",
-            100 * used,
-            endpoint=self.place.endpoint,
-            variant=self.place.variant,
-            region=self.place.region,
+            name, value, endpoint=place.endpoint, variant=place.variant, region=place.region
         )
 
     def _run(self, step: Coroutine[Any, Any, None]) -> None:
@@ -380,6 +394,7 @@ class Environment:
             # It answers one request at a time, and that one does not end: nothing else would.
             self.state = "ending"
             self._connection = None
+            self._measure(None)
             connection.abandon()
             self.kill()
             self._finish().timed_out()

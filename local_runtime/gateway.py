@@ -137,6 +137,7 @@ class DataPlane:
         # Before the first request: an endpoint that exists must not be answered with "not found".
         await controller.begin()
         following = self._loop.create_task(controller.follow())
+        measuring = self._loop.create_task(machine.meters.run())
         server = Server(
             Gateway(RuntimeApi(endpoints, settings), ControlPlaneProxy(control_socket)),
             ServerTimeouts(
@@ -152,9 +153,11 @@ class DataPlane:
         os.close(self._arguments.ready_fd)
         tidying = self._loop.create_task(self._tidy())
         stopped = self._loop.create_task(stop.wait())
-        await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
-        if following.done():
-            following.result()  # it never returns: this raises what broke it
+        await asyncio.wait({stopped, following, measuring}, return_when=asyncio.FIRST_COMPLETED)
+        for endless in (following, measuring):
+            if endless.done():
+                endless.result()  # it never returns: this raises what broke it
+        measuring.cancel()
         tidying.cancel()
         following.cancel()
         listening.close()

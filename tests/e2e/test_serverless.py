@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -498,3 +499,62 @@ def answers(runtime: Runtime, name: str) -> dict[str, Any] | None:
         return call(runtime, name)
     except ClientError:
         return None
+
+
+class TestMetrics:
+    def test_a_cold_start_is_measured_once_and_each_request_with_all_it_takes(
+        self, runtime: Runtime
+    ) -> None:
+        code = COUNTING.replace("model_fn(model_dir):", "model_fn(model_dir):\n    nap()")
+        nap = "import time\ndef nap():\n    time.sleep(0.3)\n"
+        name = deploy(runtime, nap + code)
+        for _ in range(3):
+            call(runtime, name)
+
+        wait_until(lambda: statistics_of(runtime, name, "Invocations").get("Sum") == 3)
+
+        setup = statistics_of(runtime, name, "ModelSetupTime")
+        assert setup["SampleCount"] == 1
+        assert setup["Average"] >= 300_000  # microseconds
+        overhead = statistics_of(runtime, name, "OverheadLatency")
+        assert overhead["SampleCount"] == 3
+        assert overhead["Maximum"] >= setup["Average"]
+        assert overhead["Minimum"] < 100_000
+        assert statistics_of(runtime, name, "ModelLatency")["SampleCount"] == 3
+        assert statistics_of(runtime, name, "Invocation5XXErrors")["Sum"] == 0
+        used = statistics_of(runtime, name, "MemoryUtilization", "/aws/sagemaker/Endpoints")
+        assert 0 < used["Average"] < 20
+        executions = "ServerlessConcurrentExecutionsUtilization"
+        assert statistics_of(runtime, name, executions)["Maximum"] == 0.5
+
+    def test_provisioned_concurrency_has_metrics_of_its_own(self, runtime: Runtime) -> None:
+        name = deploy(runtime, concurrency=4, ProvisionedConcurrency=2)
+        call(runtime, name)
+
+        invocations = "ServerlessProvisionedConcurrencyInvocations"
+        wait_until(lambda: statistics_of(runtime, name, invocations).get("Sum") == 1)
+
+        utilization = "ServerlessProvisionedConcurrencyUtilization"
+        assert statistics_of(runtime, name, utilization)["Maximum"] == 0.5
+        assert statistics_of(runtime, name, "ModelSetupTime") == {}
+
+
+def statistics_of(
+    runtime: Runtime, endpoint: str, metric: str, namespace: str = "AWS/SageMaker"
+) -> dict[str, Any]:
+    """What CloudWatch knows of a metric, as one datapoint; nothing when it has none."""
+    now = dt.datetime.now(dt.UTC)
+    answer = runtime.client("cloudwatch").get_metric_statistics(
+        Namespace=namespace,
+        MetricName=metric,
+        Dimensions=[
+            {"Name": "EndpointName", "Value": endpoint},
+            {"Name": "VariantName", "Value": "AllTraffic"},
+        ],
+        StartTime=now - dt.timedelta(hours=1),
+        EndTime=now + dt.timedelta(minutes=2),
+        Period=86_400,
+        Statistics=["SampleCount", "Average", "Sum", "Minimum", "Maximum"],
+    )
+    found: list[dict[str, Any]] = answer["Datapoints"]
+    return found[0] if found else {}
