@@ -23,8 +23,10 @@ class SageMakerInferenceRules:
     An error fails the synthesis; a warning is reported. Acknowledge one finding where it is meant,
     by the id that the report prints::
 
-        cdk.Validations.of(target).acknowledge(
-            cdk.Acknowledgment(id="SageMaker-Inference::SM-A6", reason="nobody calls it at night")
+        cdk.Validations.of(endpoint).acknowledge(
+            cdk.Acknowledgment(
+                id="SageMaker-Inference::SM-U3", reason="each deployment starts from two instances"
+            )
         )
 
     All stacks are read together, so that references from one to another are followed.
@@ -34,11 +36,6 @@ class SageMakerInferenceRules:
     def name(self) -> str:
         """What the report calls the plugin."""
         return "SageMaker-Inference"
-
-    @property
-    def version(self) -> str:
-        """The version of the rules."""
-        return "0.1.0"
 
     @property
     def rule_ids(self) -> list[str]:
