@@ -7,6 +7,7 @@ import sys
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
+from constructs_lib.rules import SageMakerInferenceRules
 from stacks.comparison_stack import ComparisonStack
 from stacks.digit_reader_stack import DigitReaderStack
 from stacks.environments import Environment, environment_named
@@ -23,7 +24,9 @@ def build(app: cdk.App, environment: Environment) -> None:
     DigitReaderStack(app, "DigitReader", environment=environment)
     ComparisonStack(app, "Comparison", environment=environment)
     cdk.Tags.of(app).add("environment", environment.name)
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), NIST80053R5Checks(app))
+    cdk.Validations.of(app).add_plugins(
+        AwsSolutionsChecks(app), NIST80053R5Checks(app), SageMakerInferenceRules()
+    )
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
             Environment(
                 name="dev",
                 region="eu-west-1",
-                instances=Instances(instance_type="ml.t2.medium", count=1),
+                instances=Instances(instance_type="ml.c6i.large", count=1),
                 serverless=ServerlessVariant(memory_size_mb=1024, max_concurrency=5),
                 compared_memory_sizes_mb=(1024, 2048),
                 scale_out_to=2,

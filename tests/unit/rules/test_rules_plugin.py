@@ -124,17 +124,7 @@ def test_stages_are_checked_with_the_app(app: cdk.App) -> None:
     ]
 
 
-# SM-A6 is right about dev: its scaled endpoints are on ml.t2.medium.
-scaled_on_burstable = pytest.mark.xfail(strict=False, reason="dev scales burstable instances")
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [
-        pytest.param(name, marks=scaled_on_burstable if name == "dev" else ())
-        for name in ENVIRONMENTS
-    ],
-)
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_our_own_stacks_have_no_finding(
     environment: str, assembly_of: Callable[[str], Assembly]
 ) -> None:
