@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from pathlib import Path
 from typing import Final, Protocol
 
 from hosting.limits import FAILURE_REASON_MAX_LENGTH
@@ -100,6 +101,19 @@ class Container:
 
     def worker_lost(self) -> None:
         """A worker that was ready is not any more; what it had in memory is gone."""
+
+    # -- what it uses
+
+    @property
+    def process_groups(self) -> list[int]:
+        """The groups that its workers run in now."""
+        return [each.process_group for each in self._workers if each.process_group is not None]
+
+    @property
+    def folders(self) -> list[Path]:
+        """What it has on disk; a program of somebody's own works where its source is."""
+        program = self.plan.program
+        return [self.plan.home] if program.listens_on_port else [self.plan.home, program.cwd]
 
     # -- requests
 

@@ -11,11 +11,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from hosting.endpoint import EndpointSpec
+from hosting.instances import instance_type, instance_types
 from hosting.limits import FAILURE_REASON_MAX_LENGTH
 from local_runtime.artifacts import remove_tree
 from local_runtime.async_service import AsyncService
@@ -28,8 +30,9 @@ from local_runtime.http_client import (
     UnixAddress,
     fetch,
 )
-from local_runtime.instances import Fleet, assemble
+from local_runtime.instances import Fleet, Variant, assemble
 from local_runtime.provisioning import Provisioner, ProvisioningError, not_served_yet
+from local_runtime.request_meter import RequestMeter
 from local_runtime.settings import RuntimeSettings
 
 _log = logging.getLogger(__name__)
@@ -290,12 +293,28 @@ class _Reconciler:
                 spec, region=entry["region"], account_id=entry["account_id"], folder=folder
             )
             fleet = assemble(plans, self._controller.machine)
+            self._measure(fleet, spec, entry["region"])
             await fleet.start()
         except BaseException:
             await asyncio.shield(asyncio.to_thread(remove_tree, folder))
             raise
         self._folders[id(fleet)] = folder
         return fleet
+
+    def _measure(self, fleet: Fleet, spec: EndpointSpec, region: str) -> None:
+        for variant, described in zip(fleet.variants, spec.variants, strict=True):
+            if isinstance(variant, Variant):
+                variant.meter = RequestMeter(
+                    self._controller.machine.meters,
+                    kind=spec.kind,
+                    endpoint=spec.name,
+                    variant=variant.name,
+                    region=region,
+                    hostnames=[container.hostname for container in described.model.containers],
+                    instances=partial(getattr, variant, "instances"),
+                    memory_mib=_memory_mib(described.instance_type),
+                    volume_gb=described.volume_size_gb,
+                )
 
     def _switch_to(self, fleet: Fleet | None) -> None:
         """From here on requests go to ``fleet``; the one before ends when it has answered."""
@@ -324,3 +343,10 @@ class _Reconciler:
         await self._async_service.close(self._endpoint)
         self._switch_to(None)
         await asyncio.gather(*self._retiring, return_exceptions=True)
+
+
+def _memory_mib(name: str | None) -> int | None:
+    """The memory of an instance type; None for one that is not known."""
+    if name is None or name not in instance_types():
+        return None
+    return instance_type(name).memory_mib

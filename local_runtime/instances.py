@@ -14,6 +14,7 @@ from local_runtime.containers import Container
 from local_runtime.environment import Environment, Machine
 from local_runtime.errors import ServiceUnavailable, ValidationError
 from local_runtime.multi_model import MultiModelContainer
+from local_runtime.request_meter import RequestMeter
 from local_runtime.serverless import ServerlessPlan, ServerlessVariant
 from local_runtime.settings import Limits
 from local_runtime.tasks import together
@@ -102,6 +103,7 @@ class Variant:
         self._plan = plan
         self._machine = machine
         self._limits = machine.settings.limits
+        self.meter: RequestMeter | None = None
         self._wanted = plan.count
         self.instances = tuple(self._instance() for _ in range(plan.count))
         self._resizing: asyncio.Task[None] | None = None
@@ -180,6 +182,8 @@ class Variant:
 
     async def stop(self, grace_s: float) -> None:
         """End every instance."""
+        if self.meter is not None:
+            self.meter.close()
         tasks = [*self._leaving.values()]
         if self._resizing is not None:
             tasks.append(self._resizing)

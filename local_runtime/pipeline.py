@@ -9,6 +9,7 @@ Content-Type of answer N-1, byte for byte; only the last sees the client's Accep
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Final, Protocol
 
 from local_runtime.containers import Call
@@ -69,9 +70,11 @@ class Invocation:
         "_containers",
         "_content_type",
         "_hop_limit",
+        "_hops_s",
         "_instance",
         "_passed_on",
         "_position",
+        "_sent_s",
         "body",
         "head",
         "queued_at_s",
@@ -89,6 +92,7 @@ class Invocation:
         hop_limit: int,
         timeout_s: float,
         caller: Caller,
+        hops_s: list[float] | None = None,
     ) -> None:
         """Args:
         instance: counts the request until it ends.
@@ -99,6 +103,7 @@ class Invocation:
         hop_limit: the largest body that travels between two containers.
         timeout_s: how long each container may take, from when it gets the request.
         caller: learns how it ended.
+        hops_s: gets the time that each container took, in order; None: nobody wants to know.
         """
         self._instance = instance
         self._containers = containers
@@ -107,7 +112,9 @@ class Invocation:
         self._passed_on = passed_on
         self._hop_limit = hop_limit
         self._caller = caller
+        self._hops_s = [] if hops_s is None else hops_s
         self._position = 0
+        self._sent_s = 0.0
         self.head = b""
         self.body: Body = b""
         self.queued_at_s = 0.0
@@ -130,6 +137,7 @@ class Invocation:
             self._passed_on,
             b"Content-Length: %d\r\n\r\n" % len(body),
         )
+        self._sent_s = monotonic()
         container.submit(self)
 
     # -- what becomes of the request to one container
@@ -144,6 +152,7 @@ class Invocation:
         self._instance.outstanding -= 1
 
     def answered(self, answer: Answer) -> None:
+        self._hops_s.append(monotonic() - self._sent_s)
         if not 200 <= answer.status < 300:
             text = bytes(answer.body).decode("utf-8", "replace")
             self._end(ModelError(self._here.place, answer.status, text))
@@ -158,6 +167,7 @@ class Invocation:
             self._send(answer.body)
 
     def failed(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
+        self._hops_s.append(monotonic() - self._sent_s)
         if isinstance(error, AnswerTooLargeError):
             self._end(ModelError(self._here.place, 200, None))
         else:
@@ -165,6 +175,7 @@ class Invocation:
 
     def timed_out(self) -> None:
         """The container has not answered in time."""
+        self._hops_s.append(monotonic() - self._sent_s)
         self._end(timed_out(self._here.place))
 
     def refused(self, error: RuntimeApiError) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -102,7 +103,15 @@ class RuntimeApi:
 class _Call:
     """One InvokeEndpoint: what remains to be done when its body is here."""
 
-    __slots__ = ("_endpoint", "_limits", "_parameters", "_request", "_variant")
+    __slots__ = (
+        "_began_s",
+        "_endpoint",
+        "_hops_s",
+        "_limits",
+        "_parameters",
+        "_request",
+        "_variant",
+    )
 
     def __init__(
         self, request: Request, endpoint: Endpoint, parameters: _Parameters, limits: Limits
@@ -111,7 +120,9 @@ class _Call:
         self._endpoint = endpoint
         self._parameters = parameters
         self._limits = limits
+        self._began_s = monotonic()
         self._variant: AnyVariant
+        self._hops_s: list[float] = []
 
     def collected(self, body: Body) -> None:
         """Send the body through the containers.
@@ -138,6 +149,7 @@ class _Call:
             hop_limit=self._limits.pipeline_hop_bytes,
             timeout_s=self._limits.invocation_timeout_s,
             caller=self,
+            hops_s=self._hops_s,
         ).start(body)
 
     @property
@@ -145,6 +157,9 @@ class _Call:
         return self._request.aborted
 
     def done(self, outcome: Answer | RuntimeApiError) -> None:
+        meter = self._variant.meter
+        if meter is not None:
+            meter.answered(self._hops_s, monotonic() - self._began_s, outcome)
         if isinstance(outcome, RuntimeApiError):
             _refuse(self._request, outcome)
             return

@@ -47,6 +47,7 @@ class ServerlessVariant:
 
     direct = multi_model = False
     instances: tuple[()] = ()
+    meter = None  # the environments measure their requests
 
     def __init__(self, plan: ServerlessPlan, machine: Machine) -> None:
         self.name = plan.name

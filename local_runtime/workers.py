@@ -244,6 +244,12 @@ class Worker:
         return self._address
 
     @property
+    def process_group(self) -> int | None:
+        """The group that it runs in, while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.running else None
+
+    @property
     def connecting(self) -> int:
         """Connections that are being opened."""
         return len(self._connecting)

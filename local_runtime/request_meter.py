@@ -1,0 +1,202 @@
+"""What the requests of a variant on instances leave behind, and how busy its instances are.
+
+A request costs one tuple in a list; the sums are made once per interval, see ``meters``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from hosting.endpoint import EndpointKind
+from hosting.metrics import published_by
+from local_runtime.errors import ModelError
+from local_runtime.meters import Meters
+from local_runtime.utilization import ProcessGroups, folder_bytes
+
+_log = logging.getLogger(__name__)
+
+_MICROSECONDS: Final = 1e6
+_GIB: Final = 1024**3
+# Endpoints have 30 GB unless the variant says otherwise.
+# Source: https://docs.aws.amazon.com/sagemaker/latest/dg/host-instance-storage.html
+_VOLUME_GB: Final = 30
+# A walk through the folders of a large model takes its time.
+_DISK_LOOK_S: Final = 10.0
+
+
+class MeteredContainer(Protocol):
+    """A container whose processes are looked at."""
+
+    @property
+    def process_groups(self) -> Sequence[int]:
+        """The groups that run now."""
+
+    @property
+    def folders(self) -> Sequence[Path]:
+        """What it has on disk."""
+
+
+class MeteredInstance(Protocol):
+    """An instance whose requests and containers are counted."""
+
+    outstanding: int
+
+    @property
+    def containers(self) -> Sequence[MeteredContainer]:
+        """What runs on it."""
+
+
+Instances = Callable[[], Sequence[MeteredInstance]]
+
+
+class RequestMeter:
+    """Counts the requests of one variant. ``answered`` is called for each, when it has ended."""
+
+    def __init__(
+        self,
+        meters: Meters,
+        *,
+        kind: EndpointKind,
+        endpoint: str,
+        variant: str,
+        region: str,
+        hostnames: Sequence[str],
+        instances: Instances,
+        memory_mib: int | None,
+        volume_gb: int | None,
+    ) -> None:
+        """Args:
+        meters: where the sums go.
+        kind: of the endpoint: it says what is published.
+        endpoint: its name.
+        variant: its name.
+        region: the endpoint's.
+        hostnames: of the containers, in the order that requests go through them.
+        instances: those that serve now.
+        memory_mib: of one instance; None: unknown, the machine's is taken.
+        volume_gb: of one instance's disk; None: the usual size.
+        """
+        self._meters = meters
+        self._published = {metric.name for metric in published_by(kind)}
+        self._endpoint = endpoint
+        self._variant = variant
+        self._region = region
+        self._hostnames = hostnames
+        self._instances = instances
+        self._requests: list[tuple[Sequence[float], float, int]] = []
+        self._quiet = True  # no request in this minute
+        self._groups = ProcessGroups(memory_mib)
+        self._volume_bytes = (_VOLUME_GB if volume_gb is None else volume_gb) * _GIB
+        self._disk: tuple[float, float] = (-_DISK_LOOK_S, 0.0)
+        self._looking: asyncio.Task[None] | None = None
+        self._forget = [meters.each_interval(self)]
+        if "ConcurrentRequestsPerModel" in self._published:
+            self._forget.append(
+                meters.gauge(
+                    "ConcurrentRequestsPerModel",
+                    endpoint=endpoint,
+                    variant=variant,
+                    region=region,
+                    read=self._concurrent_requests,
+                )
+            )
+
+    def answered(self, hops_s: Sequence[float], total_s: float, outcome: object) -> None:
+        """Take in a request.
+
+        Args:
+            hops_s: time in each container, waiting for it included.
+            total_s: time from its arrival to its answer.
+            outcome: an error, or the last container's answer.
+        """
+        status = 200
+        if isinstance(outcome, ModelError):
+            status = outcome.original_status if outcome.original_status >= 400 else 500
+        elif isinstance(outcome, Exception):
+            status = 503
+        self._requests.append((hops_s, total_s, status))
+
+    def close(self) -> None:
+        """Count no more."""
+        self.collect(self._meters, minute_ends=False)
+        for forget in self._forget:
+            forget()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def collect(self, meters: Meters, *, minute_ends: bool) -> None:
+        """Sum up what has come in since the last call."""
+        del meters
+        requests, self._requests = self._requests, []
+        for hops_s, total_s, status in requests:
+            model_s = sum(hops_s)
+            self._record("ModelLatency", round(model_s * _MICROSECONDS))
+            self._record("OverheadLatency", round((total_s - model_s) * _MICROSECONDS))
+            for hostname, hop_s in zip(self._hostnames, hops_s, strict=False):
+                self._record("ContainerLatency", round(hop_s * _MICROSECONDS), hostname)
+            self._record("Invocation4XXErrors", float(400 <= status < 500))
+            self._record("Invocation5XXErrors", float(status >= 500))
+            self._record("InvocationModelErrors", float(status >= 400 and status != 503))
+        if requests:
+            self._quiet = False
+            share = 1 / max(len(self._instances()), 1)
+            self._record("Invocations", 1.0, count=len(requests))
+            self._record("InvocationsPerInstance", share, count=len(requests))
+        if not minute_ends:
+            return
+        if self._quiet:
+            # Users see zeros, and target tracking needs them to scale in.
+            self._record("Invocations", 0.0)
+            self._record("InvocationsPerInstance", 0.0)
+        self._quiet = True
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._look())
+
+    def _record(
+        self, name: str, value: float, container: str | None = None, *, count: int = 1
+    ) -> None:
+        if name in self._published:
+            self._meters.record(
+                name,
+                value,
+                endpoint=self._endpoint,
+                variant=self._variant,
+                container=container,
+                count=count,
+                region=self._region,
+            )
+
+    def _concurrent_requests(self) -> float | None:
+        counts = [instance.outstanding for instance in self._instances()]
+        return max(counts, default=None)
+
+    async def _look(self) -> None:
+        """One sample per instance: their number is how AWS's users count instances."""
+        instances = list(self._instances())
+        groups = [
+            [group for container in instance.containers for group in container.process_groups]
+            for instance in instances
+        ]
+        usages = await asyncio.to_thread(self._groups.usage, groups)
+        disk = await self._disk_percent(instances)
+        for usage in usages:
+            self._record("CPUUtilization", usage.cpu_percent)
+            self._record("MemoryUtilization", usage.memory_percent)
+            self._record("DiskUtilization", disk)
+
+    async def _disk_percent(self, instances: Sequence[MeteredInstance]) -> float:
+        """All instances have the same folders; those of the first stand for all."""
+        now_s = asyncio.get_running_loop().time()
+        looked_s, percent = self._disk
+        if instances and now_s - looked_s >= _DISK_LOOK_S:
+            folders = [
+                folder for container in instances[0].containers for folder in container.folders
+            ]
+            used = await asyncio.to_thread(folder_bytes, folders)
+            percent = min(100 * used / self._volume_bytes, 100.0)
+            self._disk = (now_s, percent)
+        return percent
