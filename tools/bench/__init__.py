@@ -1,0 +1,1 @@
+"""Benchmarks: ours and others in turns, on one machine, written into docs/benchmarks.md."""
