@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from hosting.limits import ERROR_MESSAGE_MAX_LENGTH
 
@@ -116,6 +116,10 @@ class ServiceUnavailable(RuntimeApiError):  # noqa: N818 - AWS's name
     status = 503
 
 
+ONLY_CONTAINER: Final = "primary"
+"""How AWS's messages call the container of a model that has just one."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerPlace:
     """Which container of which endpoint an error is about; says where its log is."""
@@ -134,8 +138,9 @@ class ContainerPlace:
 
     @property
     def log_stream(self) -> str:
-        """The stream in that group, one per container."""
-        return f"{self.variant}/{self.instance_id}/{self.container}"
+        """The stream in that group, one per container; the only one has no name in it."""
+        instance = f"{self.variant}/{self.instance_id}"
+        return instance if self.container == ONLY_CONTAINER else f"{instance}/{self.container}"
 
 
 class ModelError(RuntimeApiError):

@@ -7,13 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+LOGS: Final = "logs"
+"""The folder below the state directory that containers print to."""
+
 TAIL_LINES: Final = 20
 _TAIL_BYTES: Final = 16 * 1024
 
 
 def log_file(state_dir: Path, log_group: str, log_stream: str) -> Path:
     """Where a container's output goes; ``.log`` keeps the stream's name usable as a folder."""
-    return state_dir / "logs" / log_group.lstrip("/") / f"{log_stream}.log"
+    return state_dir / LOGS / log_group.lstrip("/") / f"{log_stream}.log"
 
 
 def open_log(path: Path) -> int:
@@ -53,10 +56,13 @@ def cut_large(state_dir: Path, limit_bytes: int) -> None:
 
     The writers keep their descriptors: opened for appending, they continue at the new end.
     """
-    for path in (state_dir / "logs").rglob("*.log"):
+    for path in (state_dir / LOGS).rglob("*.log"):
         try:
             if path.stat().st_size > limit_bytes:
-                shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+                moved = path.with_name(f"{path.name}.part")
+                shutil.copyfile(path, moved)
                 os.truncate(path, 0)
+                # Last, so that a new ``.1`` tells readers that the log has begun anew.
+                moved.replace(path.with_name(f"{path.name}.1"))
         except FileNotFoundError:
             continue

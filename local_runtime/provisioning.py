@@ -14,7 +14,7 @@ from hosting.endpoint import ContainerSpec, EndpointSpec, ServerlessSpec, Varian
 from hosting.limits import ASYNC_PAYLOAD_MAX_BYTES, SERVERLESS_PAYLOAD_MAX_BYTES
 from local_runtime.artifacts import ObjectStore, fetch_model
 from local_runtime.container_environment import container_environment
-from local_runtime.errors import ContainerPlace, NotServableError
+from local_runtime.errors import ONLY_CONTAINER, ContainerPlace, NotServableError
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import Address, UnixAddress
 from local_runtime.images import program_for
@@ -34,8 +34,6 @@ SPOOL: Final = "spool"
 """The folder below the state directory for bodies that are too large for memory."""
 
 _HANDLER_HOST: Final = Path(__file__).with_name("handler_host")
-# How AWS's messages call the container of a model that has just one.
-_ONLY_CONTAINER: Final = "primary"
 
 _Command = Callable[[Address], Sequence[str]]
 
@@ -135,7 +133,7 @@ class Provisioner:
         )
         alone = len(model.containers) == 1
         if variant.serverless is not None:
-            place = ContainerPlace(region, account_id, endpoint, variant.name, "", _ONLY_CONTAINER)
+            place = ContainerPlace(region, account_id, endpoint, variant.name, "", ONLY_CONTAINER)
             return self._serverless(sources[0], place, variant, variant.serverless)
 
         def plan_instance(instance_id: str) -> Sequence[ContainerPlan]:
@@ -148,7 +146,7 @@ class Provisioner:
                         endpoint,
                         variant.name,
                         instance_id,
-                        _ONLY_CONTAINER if alone else source.spec.hostname,
+                        ONLY_CONTAINER if alone else source.spec.hostname,
                     ),
                     variant,
                 )

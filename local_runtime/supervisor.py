@@ -28,6 +28,7 @@ from typing import Final
 
 from local_runtime.artifacts import remove_tree
 from local_runtime.gateway import CONTROL_SOCKET, PROCESSES, SETTINGS_FILE
+from local_runtime.logs import LOGS
 from local_runtime.processes import (
     ProcessRegister,
     adopt_orphans,
@@ -171,6 +172,7 @@ class Supervisor:
                 *("-m", "local_runtime.control_plane"),
                 *("--socket", str(control_socket)),
                 *("--port", str(settings.port)),
+                *("--logs", str(self._state_dir / LOGS)),
                 *("--speed", f"{settings.speed:g}"),
             ],
             dies_with_us=True,

@@ -13,10 +13,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_runtime.control_plane")
     parser.add_argument("--socket", type=Path, required=True, help="unix socket to listen on")
     parser.add_argument("--port", type=int, required=True, help="public port, which addresses name")
+    parser.add_argument("--logs", type=Path, required=True, help="folder that containers print to")
     parser.add_argument("--speed", type=float, default=1.0, help="service seconds per second")
     arguments = parser.parse_args()
     url = f"http://127.0.0.1:{arguments.port}"
-    server.serve(arguments.socket, url, speed=arguments.speed)
+    server.serve(arguments.socket, url, logs=arguments.logs, speed=arguments.speed)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,19 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from local_runtime.clock import Clock
-from local_runtime.control_plane import autoscaling_api, corrections, query_protocol
+from local_runtime.control_plane import (
+    autoscaling_api,
+    container_logs,
+    corrections,
+    query_protocol,
+)
 from local_runtime.control_plane.autoscaler import Autoscaler
 from local_runtime.control_plane.autoscaling_api import AutoscalingApi
 from local_runtime.control_plane.cloudformation.api import CloudFormationApi
 from local_runtime.control_plane.cloudwatch import wire
 from local_runtime.control_plane.cloudwatch.evaluation import SCALING_POLICY
 from local_runtime.control_plane.cloudwatch.service import CloudWatch
+from local_runtime.control_plane.container_logs import LOOK_INTERVAL_S, ContainerLogs
 from local_runtime.control_plane.corrections import MOTO_VERSION
 from local_runtime.control_plane.errors import ApiError, SerializationException
 from local_runtime.control_plane.local_client import LocalClients
@@ -67,36 +73,41 @@ class ControlPlane:
 
     Args:
         url: where the runtime is reached from outside.
+        logs: the folder that containers print to; without it there are none.
         speed: service seconds per second of the wall.
     """
 
-    def __init__(self, url: str, *, speed: float = 1.0) -> None:
+    def __init__(self, url: str, *, logs: Path | None = None, speed: float = 1.0) -> None:
         corrections.apply()
         Subscribers(speed=speed).apply()
         clients = LocalClients(self, url)
         self.store = Store(DEFAULT_ACCOUNT_ID)
         self.sagemaker = SageMakerApi(self.store)
+        self.logs = (
+            None if logs is None else ContainerLogs(logs, DEFAULT_ACCOUNT_ID, self.store.regions_of)
+        )
         self.cloudwatch = CloudWatch(DEFAULT_ACCOUNT_ID, clients, speed=speed)
         self.autoscaler = Autoscaler(self.store, self.cloudwatch.alarms, Clock(speed))
         self.cloudwatch.evaluation.on_action(SCALING_POLICY, self.autoscaler.called)
         self.cloudwatch.evaluation.also(self.autoscaler.step)
         self._scaling = AutoscalingApi(self.autoscaler, self.cloudwatch.api, DEFAULT_ACCOUNT_ID)
         self.cloudformation = CloudFormationApi(DEFAULT_ACCOUNT_ID, clients, self.store)
+        self._json_apis: dict[str, SageMakerApi | AutoscalingApi | ContainerLogs] = {
+            _SAGEMAKER_TARGET: self.sagemaker,
+            autoscaling_api.TARGET: self._scaling,
+        }
+        if self.logs is not None:
+            self._json_apis[container_logs.TARGET] = self.logs
         self._moto: Application = DomainDispatcherApplication(create_backend_app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(INTERNAL_PREFIX):
             return _send(start_response, *self._internal(environ))
         target = environ.get("HTTP_X_AMZ_TARGET", "")
-        if target.startswith(_SAGEMAKER_TARGET):
-            operation = target.removeprefix(_SAGEMAKER_TARGET)
-            if operation in self.sagemaker.operations:
-                answer = self._own(self.sagemaker, operation, environ)
-                if answer is not None:
-                    return _send(start_response, *answer)
-        if target.startswith(autoscaling_api.TARGET):
-            operation = target.removeprefix(autoscaling_api.TARGET)
-            answer = self._own(self._scaling, operation, environ)
+        prefix, _, operation = target.rpartition(".")
+        api = self._json_apis.get(f"{prefix}.")
+        if api is not None:
+            answer = self._own(api, operation, environ)
             if answer is not None:
                 return _send(start_response, *answer)
         protocol = wire.recognize(environ)
@@ -189,7 +200,7 @@ class ControlPlane:
         return HTTPStatus.NO_CONTENT, None
 
     def _own(
-        self, api: SageMakerApi | AutoscalingApi, operation: str, environ: Environ
+        self, api: SageMakerApi | AutoscalingApi | ContainerLogs, operation: str, environ: Environ
     ) -> tuple[HTTPStatus, Any] | None:
         """Answer an operation of an API of ours, or None for moto to answer it."""
         body = environ["wsgi.input"].read(_content_length(environ))
@@ -256,10 +267,12 @@ def _send(start_response: StartResponse, status: HTTPStatus, document: Any) -> l
     return [body] if body else []
 
 
-def serve(socket: Path, url: str, *, speed: float = 1.0) -> None:
+def serve(socket: Path, url: str, *, logs: Path | None = None, speed: float = 1.0) -> None:
     """Answer requests on a unix socket until the process is told to stop."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    control_plane = ControlPlane(url, speed=speed)
+    control_plane = ControlPlane(url, logs=logs, speed=speed)
+    if control_plane.logs is not None:
+        control_plane.logs.files.keep_looking(LOOK_INTERVAL_S)
     control_plane.cloudwatch.start()
     server = waitress.create_server(
         control_plane,

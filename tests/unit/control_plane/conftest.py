@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -82,8 +83,9 @@ class DataPlane:
 class RunningControlPlane:
     """A control plane that answers on ``url``, and the clients to ask it."""
 
-    def __init__(self, control_plane: ControlPlane, url: str) -> None:
+    def __init__(self, control_plane: ControlPlane, url: str, logs: Path) -> None:
         self.control_plane = control_plane
+        self.logs = logs
         self.store = control_plane.store
         self.url = url
         self._clients: dict[tuple[str, str], Any] = {}
@@ -173,9 +175,10 @@ class RunningControlPlane:
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[RunningControlPlane]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningControlPlane]:
     """One server for the whole folder: moto's state is the process's anyway."""
-    control_plane = ControlPlane("http://127.0.0.1:8566")
+    logs = tmp_path_factory.mktemp("state") / "logs"
+    control_plane = ControlPlane("http://127.0.0.1:8566", logs=logs)
     DataPlane(control_plane.store)
     server = waitress.create_server(control_plane, host="127.0.0.1", port=0, threads=8)
 
@@ -185,5 +188,5 @@ def served() -> Iterator[RunningControlPlane]:
             server.run()
 
     threading.Thread(target=run, daemon=True).start()
-    yield RunningControlPlane(control_plane, f"http://127.0.0.1:{server.effective_port}")
+    yield RunningControlPlane(control_plane, f"http://127.0.0.1:{server.effective_port}", logs)
     server.close()
