@@ -79,7 +79,7 @@ def call(runtime: Runtime, name: str, body: bytes = b"") -> dict[str, Any]:
 def workers(runtime: Runtime, endpoint: str) -> list[int]:
     """The environments of an endpoint that are running now; each has a log stream and a home."""
     logs = runtime.state_dir / "logs/aws/sagemaker/Endpoints" / endpoint
-    homes = {f"home-{path.name}" for path in logs.glob("*/*")}
+    homes = {f"home-{path.name.removesuffix('.log')}" for path in logs.glob("*/*")}
     found = []
     for pid in runtime.pids("handler_host"):
         try:
@@ -320,6 +320,24 @@ class TestProvisionedConcurrency:
         warm = workers(runtime, name)
         assert first in warm
         assert len(warm) == 3
+
+    def test_its_number_follows_what_scaling_registers(
+        self, start_runtime: Callable[..., Runtime]
+    ) -> None:
+        runtime = start_runtime(arguments=["--speed", "60"])
+        name = deploy(runtime, concurrency=3, ProvisionedConcurrency=1)
+
+        runtime.client("application-autoscaling").register_scalable_target(
+            ServiceNamespace="sagemaker",
+            ResourceId=f"endpoint/{name}/variant/AllTraffic",
+            ScalableDimension="sagemaker:variant:DesiredProvisionedConcurrency",
+            MinCapacity=2,
+            MaxCapacity=3,
+        )
+
+        wait_until(lambda: len(workers(runtime, name)) == 2)
+        (variant,) = runtime.settled(name)["ProductionVariants"]
+        assert variant["DesiredServerlessConfig"]["ProvisionedConcurrency"] == 2
 
 
 class TestResources:
