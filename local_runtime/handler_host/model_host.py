@@ -28,6 +28,8 @@ from .message import Answer, Head
 from .model_process import IMPORTED, INSUFFICIENT_STORAGE, LOADED, Report, serve_model
 from .process_log import log, log_exception
 from .server import Connection, Server
+from .startup import install_toolkits
+from .warm_up import WarmUp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,8 +91,10 @@ class ModelHost(Server):
         self._learned = False
         self._numbers = 0
         self._libraries = Libraries()
-        _import_stacks()
+        install_toolkits(arguments.stack, multi_model=True)
         self._libraries.preload(_ALWAYS_IMPORTED[arguments.stack])
+        self._warm_up = WarmUp()
+        self._warm_up.run()
         # The other end is open in this process alone: models end when it does.
         self._model_lifeline, self._held_open = os.pipe()
         self._woken, wake = os.pipe()
@@ -325,6 +329,7 @@ class ModelHost(Server):
         self._learned = True
         if modules:
             self._libraries.preload(modules)
+            self._warm_up.run()
             gc.collect()
             gc.freeze()
 
@@ -427,12 +432,6 @@ class ModelHost(Server):
             os._exit(0)
 
 
-def _import_stacks() -> None:
-    """Import what every model's process runs, so that they share that too."""
-    from . import inference_stack  # noqa: F401, PLC0415
-    from .toolkits import containers_codec, multi_model_defaults  # noqa: F401, PLC0415
-
-
 def _no_handler(*_: object) -> NoReturn:
     raise AssertionError("models answer in processes of their own")
 
@@ -448,7 +447,7 @@ def _reseed() -> None:
     """Give this process random numbers of its own; the standard library does so by itself."""
     random = sys.modules.get("numpy.random")
     if random is not None:
-        random.seed()
+        random.seed(int.from_bytes(os.urandom(4), "little"))
 
 
 def _kill_group(pid: int) -> None:

@@ -181,11 +181,8 @@ def _load(name: str, model_dir: str, imported: Callable[[], None] | None = None)
     entry = find_entry_point(model_dir, environ)
     prepare_environment(model_dir, environ)
     sys.argv = [model_dir if entry is None else entry.file]
-    ToolkitFinder.install()
-    LoggingSetup(
-        FLASK_FORMAT if name in _FLASK_STACKS and not multi_model else PLAIN_FORMAT,
-        int(environ.get("SAGEMAKER_CONTAINER_LOG_LEVEL", "20")),
-    ).install()
+    if not any(isinstance(finder, ToolkitFinder) for finder in sys.meta_path):
+        install_toolkits(name, multi_model=multi_model)
     if entry is None and name == "xgboost":
         from .xgboost_algorithm import XGBoostAlgorithm  # noqa: PLC0415
 
@@ -215,6 +212,15 @@ def _load(name: str, model_dir: str, imported: Callable[[], None] | None = None)
 
     defaults = DefaultPytorchInferenceHandler() if name == "pytorch" else DefaultInferenceHandler()
     return InferenceStack(functions, defaults, model_dir, environ)
+
+
+def install_toolkits(stack: str, *, multi_model: bool) -> None:
+    """Let handlers find what AWS's images have installed, and log as it is set up there."""
+    ToolkitFinder.install()
+    LoggingSetup(
+        FLASK_FORMAT if stack in _FLASK_STACKS and not multi_model else PLAIN_FORMAT,
+        int(os.environ.get("SAGEMAKER_CONTAINER_LOG_LEVEL", "20")),
+    ).install()
 
 
 def _routes(stack: Stack) -> Callable[[Head, Body], Answer]:
