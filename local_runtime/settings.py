@@ -74,7 +74,7 @@ class Limits:
     ping_timeout_s: float = aws.PING_TIMEOUT_S
     pipeline_hop_bytes: int = aws.PIPELINE_HOP_PAYLOAD_MAX_BYTES
 
-    max_instances_per_variant: int = 4
+    max_instances_per_variant: int = 10
     queue_length: int = 1000
     queue_timeout_s: float = aws.INVOCATION_TIMEOUT_S
     connections_per_program: int = 64

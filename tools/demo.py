@@ -10,30 +10,25 @@ answered as it should.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import ClientError
 
 from tools.demo_questions import Question, question_for
+from tools.runtime_client import client, local_runtime
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "build" / "demo"
 SPEED = 60
-EXIT_TIMEOUT_S = 60
 # Wall clock; at this speed the quarter of an hour that AWS takes to scale in passes in 15 s.
 SCALE_TIMEOUT_S = 120
 ANSWER_TIMEOUT_S = 60
@@ -58,7 +53,7 @@ def main() -> int:
     """Run the demo; return the exit code."""
     OUT.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with _local_runtime() as environment:
+    with local_runtime(speed=SPEED) as environment:
         _cdk("bootstrap", environment)
         _cdk("deploy", environment, "--all", "--require-approval", "never")
         print(f"deployed after {time.monotonic() - started:.0f} s\n", flush=True)
@@ -82,45 +77,6 @@ def main() -> int:
 _SUFFIX = "EndpointName"
 
 
-@contextlib.contextmanager
-def _local_runtime() -> Iterator[Mapping[str, str]]:
-    """Start the local runtime on a free port; give the environment of its clients."""
-    command = [sys.executable, "-m", "local_runtime", "up", "--port", "0", "--speed", str(SPEED)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as runtime:
-        try:
-            port = _ready_port(runtime)
-            print(f"local runtime on http://127.0.0.1:{port}", flush=True)
-            yield {**os.environ, **_client_environment(port)}
-        finally:
-            runtime.send_signal(signal.SIGTERM)
-
-
-def _ready_port(runtime: subprocess.Popen[str]) -> int:
-    assert runtime.stdout is not None, "opened as a pipe"
-    line = runtime.stdout.readline()
-    ready = re.fullmatch(r"ready http://127\.0\.0\.1:(\d+)\n", line)
-    if ready is None:
-        raise SystemExit(
-            f"the local runtime did not start (exit code {runtime.wait(EXIT_TIMEOUT_S)})"
-        )
-    return int(ready[1])
-
-
-def _client_environment(port: int) -> dict[str, str]:
-    """What ``python -m local_runtime env`` exports."""
-    lines = subprocess.run(
-        [sys.executable, "-m", "local_runtime", "env", "--port", str(port)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    exported = (
-        shlex.split(line.removeprefix("export "))[0] for line in lines if line.startswith("export ")
-    )
-    return dict(assignment.split("=", 1) for assignment in exported)
-
-
 def _cdk(verb: str, environment: Mapping[str, str], *arguments: str) -> None:
     command = ["npx", "cdk", verb, "-c", "env=local", "--output", str(OUT / "cdk.out"), *arguments]
     print(f"$ {shlex.join(command)}", flush=True)
@@ -129,19 +85,9 @@ def _cdk(verb: str, environment: Mapping[str, str], *arguments: str) -> None:
         raise SystemExit(f"cdk {verb} failed with exit code {finished.returncode}")
 
 
-def _client(service: str, environment: Mapping[str, str]) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        region_name=environment["AWS_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
 def _outputs(environment: Mapping[str, str]) -> dict[str, str]:
     """The outputs of every deployed stack."""
-    stacks = _client("cloudformation", environment).describe_stacks()["Stacks"]
+    stacks = client("cloudformation", environment).describe_stacks()["Stacks"]
     return {
         output["OutputKey"]: output["OutputValue"]
         for stack in stacks
@@ -170,7 +116,7 @@ def _invoke(
 
 
 def _ask(name: str, question: Question, environment: Mapping[str, str]) -> Any:
-    response = _client("sagemaker-runtime", environment).invoke_endpoint(
+    response = client("sagemaker-runtime", environment).invoke_endpoint(
         EndpointName=name,
         Body=question.body,
         ContentType=question.content_type,
@@ -188,11 +134,11 @@ def _ask_async(
     environment: Mapping[str, str],
 ) -> Any:
     """Put a request into the bucket, have it answered, and wait for the answer's object."""
-    s3 = _client("s3", environment)
+    s3 = client("s3", environment)
     bucket, prefix = _place(outputs[f"{kind}InputPrefix"])
     key = f"{prefix}{time.monotonic_ns()}"
     s3.put_object(Bucket=bucket, Key=key, Body=question.body)
-    response = _client("sagemaker-runtime", environment).invoke_endpoint_async(
+    response = client("sagemaker-runtime", environment).invoke_endpoint_async(
         EndpointName=name,
         InputLocation=f"s3://{bucket}/{key}",
         ContentType=question.content_type,
@@ -210,7 +156,7 @@ def _ask_async(
 
 def _wake_from_zero(outputs: Mapping[str, str], environment: Mapping[str, str]) -> str:
     """Let the asynchronous endpoint fall asleep, ask it again, and say how long both took."""
-    sagemaker = _client("sagemaker", environment)
+    sagemaker = client("sagemaker", environment)
     name = outputs["AsyncEndpointName"]
 
     def asleep() -> bool | None:
@@ -224,8 +170,8 @@ def _wake_from_zero(outputs: Mapping[str, str], environment: Mapping[str, str]) 
     _ask_async("Async", name, question_for("Async"), outputs, environment)
     woke = time.monotonic()
     return (
-        f"{name} went to zero instances {slept - started:.0f} s after its answer, and from zero"
-        f" it answered in {woke - slept:.1f} s (service clock x {SPEED})"
+        f"{name} was at zero instances {slept - started:.1f} s later, and from zero it answered in"
+        f" {woke - slept:.1f} s, {(woke - slept) * SPEED:.0f} s by the service's clock"
     )
 
 
