@@ -302,7 +302,9 @@ class _Reconciler:
         return fleet
 
     def _measure(self, fleet: Fleet, spec: EndpointSpec, region: str) -> None:
-        for variant, described in zip(fleet.variants, spec.variants, strict=True):
+        for variant, described in zip(
+            (*fleet.variants, *fleet.shadows), (*spec.variants, *spec.shadow_variants), strict=True
+        ):
             if isinstance(variant, Variant):
                 variant.meter = RequestMeter(
                     self._controller.machine.meters,

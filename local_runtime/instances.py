@@ -66,7 +66,8 @@ InstancePlanner = Callable[[str], Sequence[ContainerPlan]]
 class VariantPlan:
     """A variant before its containers start.
 
-    ``plan_instance`` makes the containers of one more instance, given its id.
+    ``plan_instance`` makes the containers of one more instance, given its id. A ``shadow`` gets
+    copies of requests only.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class VariantPlan:
         *,
         direct: bool,
         multi_model: bool = False,
+        shadow: bool = False,
     ) -> None:
         self.name = name
         self.weight = weight
@@ -85,6 +87,7 @@ class VariantPlan:
         self.plan_instance = plan_instance
         self.direct = direct
         self.multi_model = multi_model
+        self.shadow = shadow
 
 
 class Variant:
@@ -258,8 +261,15 @@ AnyVariant = Variant | ServerlessVariant
 class Fleet:
     """Everything that serves one generation of an endpoint."""
 
-    def __init__(self, variants: Sequence[AnyVariant], *, payload_limit: int) -> None:
+    def __init__(
+        self,
+        variants: Sequence[AnyVariant],
+        *,
+        shadows: Sequence[Variant] = (),
+        payload_limit: int,
+    ) -> None:
         self.variants = tuple(variants)
+        self.shadows = tuple(shadows)
         self.payload_limit = payload_limit
         self._weights = [variant.weight for variant in variants]
 
@@ -298,7 +308,7 @@ class Fleet:
             ContainerFailedError: one is not; none is left running.
         """
         try:
-            await together(*(variant.start() for variant in self.variants))
+            await together(*(variant.start() for variant in self._all))
         except BaseException:
             await asyncio.shield(self.stop(0.0))
             raise
@@ -313,25 +323,29 @@ class Fleet:
 
     async def stop(self, grace_s: float) -> None:
         """End every container."""
-        await asyncio.gather(*(variant.stop(grace_s) for variant in self.variants))
+        await asyncio.gather(*(variant.stop(grace_s) for variant in self._all))
 
     def kill(self) -> None:
         """End every process at once."""
-        for variant in self.variants:
+        for variant in self._all:
             variant.kill()
+
+    @property
+    def _all(self) -> tuple[AnyVariant, ...]:
+        return (*self.variants, *self.shadows)
 
 
 def assemble(plans: Sequence[VariantPlan | ServerlessPlan], machine: Machine) -> Fleet:
     """The fleet that plans describe; nothing has started yet."""
     settings = machine.settings
-    serverless = any(isinstance(plan, ServerlessPlan) for plan in plans)
+    serverless = [plan for plan in plans if isinstance(plan, ServerlessPlan)]
+    instances = [plan for plan in plans if isinstance(plan, VariantPlan)]
     return Fleet(
         [
-            ServerlessVariant(plan, machine)
-            if isinstance(plan, ServerlessPlan)
-            else Variant(plan, machine)
-            for plan in plans
+            *(ServerlessVariant(plan, machine) for plan in serverless),
+            *(Variant(plan, machine) for plan in instances if not plan.shadow),
         ],
+        shadows=[Variant(plan, machine) for plan in instances if plan.shadow],
         payload_limit=(
             SERVERLESS_PAYLOAD_MAX_BYTES if serverless else settings.realtime_payload_bytes
         ),

@@ -48,8 +48,6 @@ def not_served_yet(config: Mapping[str, Any], models: Mapping[str, Any]) -> str 
     It reads the requests as they were sent: ``EndpointSpec`` has no place for some of it.
     """
     asked: list[str] = []
-    if config.get("ShadowProductionVariants"):
-        asked.append("shadow variants (ShadowProductionVariants)")
     if any("ModelName" not in variant for variant in config["ProductionVariants"]):
         asked.append("inference components (a variant without ModelName)")
     for model in models.values():
@@ -96,9 +94,13 @@ class Provisioner:
         plans: list[VariantPlan | ServerlessPlan] = await together(
             *(
                 self._variant(variant, spec.name, region, account_id, folder / variant.name)
-                for variant in spec.variants
+                for variant in (*spec.variants, *spec.shadow_variants)
             )
         )
+        shadows = {variant.name for variant in spec.shadow_variants}
+        for plan in plans:
+            if isinstance(plan, VariantPlan):
+                plan.shadow = plan.name in shadows
         if spec.async_inference is not None:
             for plan in plans:
                 if isinstance(plan, VariantPlan):

@@ -30,6 +30,7 @@ from local_runtime.instances import AnyInstance, AnyVariant, Variant
 from local_runtime.multi_model import MultiModelContainer
 from local_runtime.pipeline import Hop, Invocation
 from local_runtime.settings import Limits, RuntimeSettings
+from local_runtime.shadow import copy_to_shadows
 
 ROUTE: Final = b"/endpoints/"
 _INVOCATIONS: Final = b"invocations"
@@ -134,9 +135,7 @@ class _Call:
         try:
             fleet = self._endpoint.serving()
             self._variant = variant = fleet.pick_variant(parameters.target_variant)
-            parameters.check(self._endpoint, variant)
-            instance = parameters.instance(variant)
-            containers = parameters.containers(instance, variant, self._endpoint)
+            instance, containers = self._route(variant)
         except RuntimeApiError as error:
             _refuse(self._request, error)
             return
@@ -151,6 +150,23 @@ class _Call:
             caller=self,
             hops_s=self._hops_s,
         ).start(body)
+        if fleet.shadows:
+            copy_to_shadows(
+                fleet,
+                variant,
+                body,
+                self._route,
+                content_type=parameters.content_type,
+                accept=parameters.accept,
+                passed_on=parameters.passed_on,
+                limits=self._limits,
+            )
+
+    def _route(self, variant: AnyVariant) -> tuple[AnyInstance, Sequence[Hop]]:
+        parameters = self._parameters
+        parameters.check(self._endpoint, variant)
+        instance = parameters.instance(variant)
+        return instance, parameters.containers(instance, variant, self._endpoint)
 
     @property
     def gone(self) -> bool:

@@ -150,6 +150,11 @@ class SageMakerApi:
                 _variant_summary(endpoint, endpoint.serving, variant)
                 for variant in endpoint.serving.variants
             ]
+            shadows = endpoint.serving.config.get("ShadowProductionVariants")
+            if shadows:
+                description["ShadowProductionVariants"] = [
+                    _variant_summary(endpoint, endpoint.serving, variant) for variant in shadows
+                ]
             if endpoint.status == "Updating":
                 description["PendingDeploymentSummary"] = _pending(endpoint)
         return description

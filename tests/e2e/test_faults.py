@@ -158,22 +158,6 @@ def model_fn(model_dir):
         assert f"got {value!r}" in runtime.failure(container)
 
 
-class TestKindsThatComeLater:
-    """An endpoint that would be served wrongly is not served."""
-
-    def test_an_endpoint_with_a_shadow_variant(self, runtime: Runtime) -> None:
-        echo = runtime.handler(ECHO)
-        config = runtime.config_of(
-            [runtime.variant(echo)],
-            ShadowProductionVariants=[runtime.variant(echo, VariantName="Shadow")],
-        )
-
-        described = runtime.settled(runtime.create(config))
-
-        assert described["EndpointStatus"] == "Failed"
-        assert "does not serve shadow variants" in described["FailureReason"]
-
-
 class TestHandlersThatFailLater:
     """One request fails; the others and the endpoint do not."""
 
