@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,11 +39,14 @@ class _Connection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        import socket  # noqa: PLC0415
-
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(self.timeout)
+        try:
+            client.connect(self._path)
+        except OSError:
+            client.close()
+            raise
+        self.sock = client
 
 
 class ModelHost:
@@ -68,7 +72,18 @@ class ModelHost:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        wait_until(lambda: Path(self.socket_path).exists() or self.process.poll() is not None)
+        wait_until(self._listens)
+
+    def _listens(self) -> bool:
+        assert self.process.poll() is None, self.log
+        connection = _Connection(self.socket_path)
+        try:
+            connection.connect()
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        return True
 
     @property
     def log(self) -> str:

@@ -13,7 +13,16 @@ from tests.unit.handler_host.conftest import Serve
 FOLDER = Path(__file__).parents[3] / "local_runtime" / "handler_host"
 SOURCES = sorted(FOLDER.rglob("*.py"))
 # imported inside the functions that need them, when the handler's interpreter has them
-OPTIONAL = {"numpy", "scipy", "xgboost", "torch", "transformers", "huggingface_hub", "PIL"}
+OPTIONAL = {
+    "numpy",
+    "scipy",
+    "sklearn",
+    "xgboost",
+    "torch",
+    "transformers",
+    "huggingface_hub",
+    "PIL",
+}
 
 
 def imported(tree: ast.AST) -> set[str]:
