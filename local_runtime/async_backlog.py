@@ -416,6 +416,15 @@ class Backlog:
             forget()
         self._gauges = []
 
+    def depth(self) -> dict[str, float]:
+        """Requests by how far they are, and the age of the oldest that waits, in seconds."""
+        return {
+            "waiting": len(self._waiting),
+            "processing": self._working,
+            "delivering": self._delivering,
+            "oldest_s": round(self._age_of_oldest_s(), 3),
+        }
+
     def _size(self) -> float:
         """Requests that wait or are being processed."""
         return float(len(self._waiting) + self._working + self._delivering)

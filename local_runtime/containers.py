@@ -102,7 +102,12 @@ class Container:
     def worker_lost(self) -> None:
         """A worker that was ready is not any more; what it had in memory is gone."""
 
-    # -- what it uses
+    # -- what it does and uses
+
+    @property
+    def waiting(self) -> int:
+        """Requests that no worker has yet."""
+        return len(self._waiting)
 
     @property
     def process_groups(self) -> list[int]:

@@ -223,6 +223,12 @@ class Environment:
         if self._process is not None:
             self._process.kill()
 
+    @property
+    def process_groups(self) -> list[int]:
+        """The group that it runs in now."""
+        process = self._process
+        return [process.pid] if process is not None and process.running else []
+
     # -- becoming ready
 
     def _new_address(self) -> Address:

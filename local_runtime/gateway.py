@@ -39,21 +39,24 @@ from local_runtime.provisioning import Provisioner
 from local_runtime.proxy import ControlPlaneProxy
 from local_runtime.runtime_api import ROUTE, RuntimeApi, is_operation
 from local_runtime.settings import RuntimeSettings
+from local_runtime.status import STATUS_ROUTE, Status
 
 INTERNAL_ROUTE: Final = b"/_local_runtime"
 CONTROL_SOCKET: Final = "control.sock"
 SETTINGS_FILE: Final = "settings.json"
 PROCESSES: Final = "processes"
 
+_STATUS_PATH: Final = STATUS_ROUTE.encode("ascii")
 _TIDY_INTERVAL_S: Final = 1.0
 
 
 class Gateway:
     """Decides who answers a request."""
 
-    def __init__(self, runtime_api: RuntimeApi, proxy: ControlPlaneProxy) -> None:
+    def __init__(self, runtime_api: RuntimeApi, proxy: ControlPlaneProxy, status: Status) -> None:
         self._runtime_api = runtime_api
         self._proxy = proxy
+        self._status = status
 
     def __call__(self, request: Request) -> None:
         path = request.path
@@ -61,6 +64,8 @@ class Gateway:
             self._runtime_api.answer(request)
         elif not path.startswith(b"/"):
             _refuse(request, 400, b"the request's target must begin with /")
+        elif path == _STATUS_PATH:
+            self._status.answer(request)
         elif unquote_to_bytes(path).lstrip(b"/").startswith(INTERNAL_ROUTE[1:]):
             _refuse(request, 403, b"routes of the runtime itself are not public")
         else:
@@ -119,8 +124,9 @@ class DataPlane:
                 UnixAddress(control_socket), speed=settings.speed, region=settings.region
             ),
         )
+        control_plane = ControlPlane(UnixAddress(control_socket))
         controller = Controller(
-            ControlPlane(UnixAddress(control_socket)),
+            control_plane,
             endpoints,
             provisioner,
             settings,
@@ -139,7 +145,11 @@ class DataPlane:
         following = self._loop.create_task(controller.follow())
         measuring = self._loop.create_task(machine.meters.run())
         server = Server(
-            Gateway(RuntimeApi(endpoints, settings), ControlPlaneProxy(control_socket)),
+            Gateway(
+                RuntimeApi(endpoints, settings),
+                ControlPlaneProxy(control_socket),
+                Status(endpoints, control_plane, settings),
+            ),
             ServerTimeouts(
                 head_s=limits.client_head_timeout_s,
                 collect_s=limits.client_body_timeout_s,

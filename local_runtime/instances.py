@@ -166,6 +166,11 @@ class Variant:
         return self.pick_instance() if holder is None else holder
 
     @property
+    def units(self) -> Sequence[Instance]:
+        """What containers run in, also those that only finish what they have begun."""
+        return (*self.instances, *self._leaving)
+
+    @property
     def outstanding(self) -> int:
         """Requests that are being answered."""
         return sum(instance.outstanding for instance in (*self.instances, *self._leaving))

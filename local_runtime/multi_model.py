@@ -122,6 +122,11 @@ class MultiModelContainer(Container):
         self._tending: list[asyncio.Task[None]] = []
         self._forget_gauge: Callable[[], None] | None = None
 
+    @property
+    def loaded_models(self) -> list[str]:
+        """The target models that are in memory."""
+        return sorted(name for name, model in self._models.items() if model.lane is not None)
+
     # -- life
 
     async def start(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,6 +115,11 @@ class ServerlessVariant:
         self._stopping = True
         for environment in self._environments:
             environment.kill()
+
+    @property
+    def units(self) -> Sequence[Environment]:
+        """What containers run in."""
+        return self._environments
 
     @property
     def outstanding(self) -> int:

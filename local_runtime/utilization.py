@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,22 +63,47 @@ class ProcessGroups:
         return found
 
 
-def _look(groups: set[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Clock ticks and resident bytes by process group."""
-    ticks: dict[int, int] = {}
-    memory: dict[int, int] = {}
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The processes of a group; pages that several of them share count for each."""
+
+    pids: list[int]
+    resident_bytes: int
+
+
+def members(groups: set[int]) -> dict[int, Members]:
+    """The processes of some groups; a group that has ended is left out."""
+    pids: dict[int, list[int]] = {}
+    resident: dict[int, int] = {}
+    for pid, fields in _stats():
+        group = int(fields[2])
+        if group in groups:
+            pids.setdefault(group, []).append(pid)
+            resident[group] = resident.get(group, 0) + int(fields[21]) * _PAGE_BYTES
+    return {group: Members(pids[group], resident[group]) for group in pids}
+
+
+def _stats() -> Iterator[tuple[int, list[bytes]]]:
+    """Every process and the fields that /proc has about it, from the third on."""
     try:
         entries = [entry.name for entry in os.scandir(_PROC) if entry.name.isdigit()]
     except FileNotFoundError:
-        return ticks, memory
+        return
     for name in entries:
         try:
             stat = (_PROC / name / "stat").read_bytes()
         except OSError:
             continue  # it has ended meanwhile
-        # The second field is the program's name in parentheses, which may hold anything; the
-        # fields behind it are counted from the third. Source: proc_pid_stat(5).
-        fields = stat.rpartition(b")")[2].split()
+        # The second field is the program's name in parentheses, which may hold anything.
+        # Source: proc_pid_stat(5).
+        yield int(name), stat.rpartition(b")")[2].split()
+
+
+def _look(groups: set[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Clock ticks and resident bytes by process group."""
+    ticks: dict[int, int] = {}
+    memory: dict[int, int] = {}
+    for _, fields in _stats():
         group = int(fields[2])
         if group in groups:
             ticks[group] = ticks.get(group, 0) + sum(int(fields[n]) for n in (11, 12, 13, 14))
