@@ -23,6 +23,8 @@ from local_runtime.http_client import (
     AnswerTooLargeError,
     ConnectionLostError,
     HttpConnection,
+    Stream,
+    StreamingExchange,
     TcpAddress,
     UnixAddress,
     connect,
@@ -64,7 +66,7 @@ class Machine:
     meters: Meters
 
 
-class Environment:
+class Environment(StreamingExchange):
     """One container and the request that it works on.
 
     It is its own only container, and to a connection both its owner and its exchange. ``claimed``
@@ -303,7 +305,13 @@ class Environment:
     def _send_on(self, connection: HttpConnection, call: Call) -> None:
         self._reusable = False
         self._sent_s = self._loop.time()
-        connection.send(call.head, call.body, self, self._sent_s + call.timeout_s)
+        connection.send(call.head, call.body, self, call.timeout_s)
+
+    @property
+    def stream(self) -> Stream | None:
+        """Who takes the answer as it comes, if the request wants that."""
+        call = self._call
+        return call.stream if isinstance(call, StreamingExchange) else None
 
     def connection_idle(self, connection: HttpConnection) -> None:  # noqa: ARG002 - it has one
         self._reusable = True

@@ -12,7 +12,9 @@ import mmap
 import os
 import sys
 import tempfile
+from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -62,17 +64,15 @@ class TcpAddress:
 Address = UnixAddress | TcpAddress
 
 
-@dataclass(frozen=True, slots=True)
 class Answer:
     """A complete answer."""
 
-    head: ResponseHead
-    body: Body
+    __slots__ = ("body", "head", "status")
 
-    @property
-    def status(self) -> int:
-        """HTTP status."""
-        return self.head.status
+    def __init__(self, head: ResponseHead, body: Body) -> None:
+        self.head = head
+        self.body = body
+        self.status = head.status
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header given in lower case."""
@@ -88,18 +88,7 @@ class AnswerTooLargeError(Exception):
 
 
 # A container sends the same few heads over and over; each is parsed once.
-_REMEMBERED_HEADS: Final = 256
-_heads: dict[bytes, ResponseHead] = {}
-
-
-def _response_head(data: bytes) -> ResponseHead:
-    head = _heads.get(data)
-    if head is None:
-        head = ResponseHead(data)
-        if len(_heads) >= _REMEMBERED_HEADS:
-            _heads.clear()
-        _heads[data] = head
-    return head
+_response_head = lru_cache(256)(ResponseHead)
 
 
 class Exchange(Protocol):
@@ -112,6 +101,30 @@ class Exchange(Protocol):
         """There will be no answer; the connection is closed."""
 
 
+class Stream(Protocol):
+    """Receives the body of an answer piece by piece."""
+
+    def began(self, head: ResponseHead, connection: HttpConnection) -> None:
+        """The head is here; ``connection`` may be paused until more pieces can be taken."""
+
+    def piece(self, data: bytes) -> None:
+        """A piece of the body is here."""
+
+
+class StreamingExchange:
+    """An exchange that may want a body of unknown length as it comes.
+
+    It is told the end with an answer whose body is empty.
+    """
+
+    __slots__ = ()
+
+    @property
+    def stream(self) -> Stream | None:
+        """Who takes the body of a good answer; None: it is collected."""
+        return None
+
+
 class Owner(Protocol):
     """Is told when a connection can be used again, and when it cannot."""
 
@@ -122,14 +135,25 @@ class Owner(Protocol):
         """The connection is gone."""
 
 
+class Queue(Protocol):
+    """Where requests come from that are sent before those in front of them are answered."""
+
+    def connection_advanced(self, connection: HttpConnection) -> None:
+        """A request was answered, and one that was sent ahead is now in flight."""
+
+    def put_back(self, exchange: Exchange) -> None:
+        """The connection is gone, and the server had not begun this one."""
+
+
 class HttpConnection(asyncio.BufferedProtocol):
     """One keep-alive connection.
 
-    ``deadline`` and ``idle_since`` are the owner's to read: it sweeps over its connections instead
-    of arming a timer for each request.
+    ``deadline``, ``idle_since`` and ``took_s`` are the owner's to read: it sweeps over its
+    connections instead of arming a timer for each request.
     """
 
     __slots__ = (
+        "_ahead",
         "_exchange",
         "_fill",
         "_framing",
@@ -139,12 +163,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         "_owner",
         "_part",
         "_pieces",
+        "_queue",
+        "_since_s",
         "_spool",
+        "_stream",
         "_transport",
         "_whole",
         "closed",
         "deadline",
         "idle_since",
+        "took_s",
     )
 
     def __init__(self, owner: Owner, response_limit: int, spool: Path | None = None) -> None:
@@ -154,25 +182,51 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._spool = spool
         self._transport: asyncio.Transport
         self._exchange: Exchange | None = None
+        self._ahead: deque[tuple[Exchange, float]] = deque()
+        self._queue: Queue | None = None
+        self._since_s = 0.0
         self._part = b""
         self._head: ResponseHead | None = None
         self._framing: Framing | None = None
+        self._stream: Stream | None = None
         self._whole: bytearray | memoryview | None = None
         self._fill: memoryview | None = None
         self._pieces = bytearray()
         self.closed = False
         self.deadline = math.inf
         self.idle_since = 0.0
+        self.took_s = math.inf  # the last request, from when it was in flight to its answer
 
     @property
     def exchange(self) -> Exchange | None:
         """The request in flight."""
         return self._exchange
 
-    def send(self, head: bytes, body: Body, exchange: Exchange, deadline: float) -> None:
+    @property
+    def sent_ahead(self) -> int:
+        """Requests behind the one in flight."""
+        return len(self._ahead)
+
+    def send(self, head: bytes, body: Body, exchange: Exchange, timeout_s: float) -> None:
         """Send a request. Only on an idle connection."""
         self._exchange = exchange
-        self.deadline = deadline
+        self._since_s = now_s = self._loop.time()
+        self.deadline = now_s + timeout_s
+        self._write(head, body)
+
+    def send_ahead(
+        self, head: bytes, body: Body, exchange: Exchange, timeout_s: float, queue: Queue
+    ) -> None:
+        """Send a request behind the one in flight: the server need not be woken for it.
+
+        Only to a server that answers one after the other: should the connection end before its
+        turn has come, nothing of it has been done, and it goes back to ``queue``.
+        """
+        self._ahead.append((exchange, timeout_s))
+        self._queue = queue
+        self._write(head, body)
+
+    def _write(self, head: bytes, body: Body) -> None:
         if len(body) < _ONE_WRITE_BYTES:
             self._transport.write(head + body)
         else:
@@ -187,6 +241,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Drop the connection."""
         self._transport.abort()
 
+    def pause(self) -> None:
+        """Take nothing more of the answer until ``resume``."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Take more of the answer."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
     # -- events of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -198,6 +262,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.closed = True
         reason = "the connection was closed" if error is None else str(error)
         self._fail(ConnectionLostError(reason))
+        while self._ahead and self._queue is not None:
+            self._queue.put_back(self._ahead.pop()[0])
         self._owner.connection_closed(self)
 
     def eof_received(self) -> bool:
@@ -246,6 +312,11 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self._fixed(head.length, data)
                 return
             self._framing = head.framing()
+            exchange = self._exchange
+            if isinstance(exchange, StreamingExchange) and 200 <= head.status < 300:
+                self._stream = exchange.stream
+                if self._stream is not None:
+                    self._stream.began(head, self)
             if not data:
                 return
         self._more(data)
@@ -254,7 +325,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if length > self._limit:
             self._break(AnswerTooLargeError(f"its body has {length} bytes"))
         elif len(data) >= length:
-            self._complete(data[:length])
+            self._complete(data[:length], data[length:])
         else:
             try:
                 self._whole = self._room(length)
@@ -279,34 +350,53 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _more(self, data: bytes) -> None:
         framing = self._framing
         assert framing is not None
-        pieces, _ = framing.feed(data)
+        pieces, rest = framing.feed(data)
         for piece in pieces:
-            self._pieces += piece
+            if self._stream is None:
+                self._pieces += piece
+            else:
+                self._stream.piece(piece)
         if len(self._pieces) > self._limit:
             self._break(AnswerTooLargeError(f"its body has more than {self._limit} bytes"))
         elif framing.done:
-            self._complete()
+            self._complete(rest=rest)
 
-    def _complete(self, body: Body | None = None) -> None:
+    def _complete(self, body: Body | None = None, rest: bytes = b"") -> None:
         head, exchange = self._head, self._exchange
         assert head is not None
         reusable = head.keep_alive
         if body is None:
             body = self._pieces if self._whole is None else self._whole
             reusable = reusable and not isinstance(self._framing, UntilClose)
-            self._fill = self._whole = self._framing = None
+            self._fill = self._whole = self._framing = self._stream = None
             self._pieces = bytearray()
         self._head = None
         self._exchange = None
         self.deadline = math.inf
+        # First the owner: the next waiting request travels while this answer is handled.
         if not reusable:
             self.close()
+        elif self._ahead:
+            self._advance()
         else:
-            # First the owner: the next waiting request travels while this answer is handled.
-            self.idle_since = self._loop.time()
+            self.idle_since = now_s = self._loop.time()
+            self.took_s = now_s - self._since_s
+            rest = b""
             self._owner.connection_idle(self)
         if exchange is not None:
             exchange.answered(Answer(head, body))
+        if rest and self._exchange is not None:
+            self._received(rest)
+
+    def _advance(self) -> None:
+        """The next request that was sent ahead is in flight now; its time begins."""
+        now_s = self._loop.time()
+        self.took_s = now_s - self._since_s
+        self._since_s = now_s
+        self._exchange, timeout_s = self._ahead.popleft()
+        self.deadline = now_s + timeout_s
+        assert self._queue is not None
+        self._queue.connection_advanced(self)
 
     def _break(self, error: ConnectionLostError | AnswerTooLargeError) -> None:
         self._fail(error)

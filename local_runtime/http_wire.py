@@ -68,9 +68,9 @@ class _Head:
         self._data = data
         self._lowered = data.lower()
         self._headers: Headers | None = None
-        length = self.header(b"content-length")
+        length = self._value(b"\r\ncontent-length:")
         self.content_length = None if length is None else int(length)
-        coding = self.header(b"transfer-encoding")
+        coding = self._value(b"\r\ntransfer-encoding:")
         # llhttp has made sure that chunked is the last coding and that no length is beside it.
         if coding is not None and coding.lower() != b"chunked":
             raise MalformedHttpError("transfer codings other than chunked are not understood")
@@ -78,10 +78,13 @@ class _Head:
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header given in lower case."""
-        start = self._lowered.find(b"\r\n%b:" % name)
+        return self._value(b"\r\n%b:" % name)
+
+    def _value(self, needle: bytes) -> bytes | None:
+        start = self._lowered.find(needle)
         if start < 0:
             return None
-        start += len(name) + 3
+        start += len(needle)
         return self._data[start : self._data.index(b"\r\n", start)].strip(b" \t")
 
     def mentions(self, prefix: bytes) -> bool:
@@ -90,7 +93,7 @@ class _Head:
 
     def _keeps_alive(self, version: str) -> bool:
         # Not the parser's should_keep_alive: it forgets the header when there is no body.
-        value = self.header(b"connection")
+        value = self._value(b"\r\nconnection:")
         if value is None:
             return version == "1.1"
         options = {option.strip() for option in value.lower().split(b",")}

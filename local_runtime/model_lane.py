@@ -126,7 +126,7 @@ class ModelLane:
 
     def _send(self, connection: HttpConnection, call: Call) -> None:
         self._busy.add(connection)
-        connection.send(call.head, call.body, call, self._loop.time() + call.timeout_s)
+        connection.send(call.head, call.body, call, call.timeout_s)
 
     def _grow(self) -> None:
         connections = len(self._busy) + len(self._idle) + len(self._connecting)
