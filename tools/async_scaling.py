@@ -34,6 +34,7 @@ NAME, BUCKET = "async-scaling", "async-scaling"
 SAMPLE_S = 0.5
 TIMEOUT_S = 900
 SENDERS = 8
+_STROKE = 2  # pixels of a chart's line
 # Datapoints carry the wall's time, and come once a minute of the service.
 _RECENT_S = 30
 
@@ -214,8 +215,8 @@ def _follow(
         "outputs": len(outputs & {output for output, _ in accepted}),
         "failures": len(failures & {failure for _, failure in accepted}),
         "most_instances": max(sample.instances for sample in samples),
-        "answered_after_s": answered_s,
-        "asleep_after_s": time.monotonic() - started,
+        "answered_after_s": None if answered_s is None else round(answered_s, 1),
+        "asleep_after_s": round(time.monotonic() - started, 1),
     }
 
 
@@ -293,7 +294,9 @@ def _page(samples: list[Sample], counts: Mapping[str, Any]) -> str:
         ),
         ("Instances", [(s.service_minutes, float(s.instances)) for s in samples]),
     ]
-    facts = ", ".join(f"{escape(name)} {value}" for name, value in counts.items())
+    facts = ", ".join(
+        f"{escape(name.replace('_', ' '))}: {value}" for name, value in counts.items()
+    )
     body = "".join(_chart(title, points, samples[-1].service_minutes) for title, points in charts)
     return (
         "<!doctype html><meta charset=utf-8><title>An asynchronous endpoint scales</title>"
@@ -309,7 +312,7 @@ def _chart(title: str, points: list[tuple[float, float]], end: float) -> str:
 
     def place(minute: float, value: float) -> str:
         x = left + (width - left) * minute / end
-        y = (height - bottom) * (1 - value / top)
+        y = _STROKE + (height - bottom - _STROKE) * (1 - value / top)
         return f"{x:.1f},{y:.1f}"
 
     # A step: what was sampled holds until the next sample.
@@ -324,7 +327,7 @@ def _chart(title: str, points: list[tuple[float, float]], end: float) -> str:
         f"<h2>{escape(title)}</h2><svg viewBox='0 0 {width} {height}' role=img"
         f" aria-label='{escape(title)}'><text x=0 y=12>{top:,.0f}</text>"
         f"<text x=0 y={height - bottom}>0</text>{ticks}"
-        f"<polyline points='{' '.join(path)}' fill=none stroke='#0b62c4' stroke-width=2 /></svg>"
+        f"<polyline points='{' '.join(path)}' fill=none stroke='#0b62c4' stroke-width={_STROKE} /></svg>"
     )
 
 
