@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import SETTINGS, Runtime, archive, wait_until
+from local_runtime.handler_host.memory import private_bytes
+
+from .conftest import IMAGE, SETTINGS, Runtime, archive, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -138,8 +141,6 @@ class Store:
 
     def container(self, **more: Any) -> dict[str, Any]:
         """The ContainerDefinition."""
-        from .conftest import IMAGE  # noqa: PLC0415
-
         return {
             "Image": IMAGE,
             "Mode": "MultiModel",
@@ -477,3 +478,86 @@ def test_model_loading_is_measured(store: Store) -> None:
         measured = wait_until(lambda name=name: statistics(name))  # type: ignore[misc]
         assert measured["count"] == 2
         assert 0 < measured["sum"] < 20e6  # microseconds
+
+
+def test_hundreds_of_models_share_a_small_memory_and_nobody_gets_a_wrong_answer(
+    start_runtime: Callable[..., Runtime],
+) -> None:
+    budget = 40 * MIB
+    settings = MULTI_SETTINGS.replace("load_timeout_s = 1.0", "load_timeout_s = 60.0")
+    runtime = start_runtime(settings=f"{settings}multi_model_memory_bytes = {budget}\n")
+    store = Store(runtime)
+    names = [f"model-{number}" for number in range(220)]
+    for name in names:
+        store.put(name, memory=MIB)
+    store.deploy()
+    processes: set[int] = set()
+    largest = 0
+
+    def ask(seed: int) -> list[str]:
+        chosen = random.Random(seed).choices(  # noqa: S311 - a workload
+            names, [1 / (n + 5) for n in range(220)], k=40
+        )
+        return [
+            name
+            for name in chosen
+            if store.invoke(f"{name}.tar.gz", name)
+            != {"name": name, "model": name, "file": name, "data": name}
+        ]
+
+    with ThreadPoolExecutor(24) as pool:
+        asking = [pool.submit(ask, seed) for seed in range(24)]
+        while not all(each.done() for each in asking):
+            models = store.model_processes()
+            processes.update(models)
+            largest = max(largest, sum(private_bytes(pid) or 0 for pid in models))
+            time.sleep(0.2)
+
+    assert [each.result() for each in asking] == [[]] * 24
+    assert len(processes) > 50
+    # Up to eight models that are being loaded, or unloaded, are not in the budget.
+    assert largest < budget + 8 * 5 * MIB
+    runtime.sagemaker.delete_endpoint(EndpointName=store.endpoint)
+    wait_until(lambda: not runtime.pids("--multi-model"))
+    assert not processes & set(runtime.processes())
+
+
+def test_a_model_larger_than_the_memory_is_refused_and_the_others_stay(
+    start_runtime: Callable[..., Runtime],
+) -> None:
+    runtime = start_runtime(settings=f"{MULTI_SETTINGS}multi_model_memory_bytes = {40 * MIB}\n")
+    store = Store(runtime)
+    small, large = store.put("small"), store.put("large", memory=60 * MIB)
+    store.deploy()
+    small_pid = store.invoke(small, "pid")
+
+    error = store.error(large)
+
+    assert error["Error"]["Code"] == "ModelError"
+    assert error["OriginalStatusCode"] == 507
+    assert "bytes of memory" in error["OriginalMessage"]
+    assert store.error(large)["OriginalStatusCode"] == 507
+    assert store.invoke(small)["model"] == "small"
+    assert isinstance(small_pid, int)
+
+
+def test_a_full_disk_deletes_the_models_used_longest_ago(
+    start_runtime: Callable[..., Runtime],
+) -> None:
+    runtime = start_runtime(settings=f"{MULTI_SETTINGS}multi_model_disk_bytes = {3 * MIB}\n")
+    store = Store(runtime)
+    ballast = os.urandom(MIB)  # does not compress
+    for name in ("a", "b", "c", "d"):
+        helper = f"NAME = {name!r}\nMEMORY = 0\nLOAD_S = 0\n"
+        files = {"code/inference.py": NAMED, "code/helper.py": helper, "name.txt": name}
+        store.put_bytes(f"{name}.tar.gz", archive({**files, "ballast": ballast}))
+    store.deploy()
+
+    for name in "abcdabcd":
+        assert store.invoke(f"{name}.tar.gz")["file"] == name
+
+    def on_disk() -> list[str]:
+        return sorted(path.read_text() for path in runtime.state_dir.rglob("model/name.txt"))
+
+    wait_until(lambda: len(on_disk()) <= 2)
+    assert on_disk() == ["c", "d"]
