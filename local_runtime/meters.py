@@ -14,7 +14,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from hosting.endpoint import EndpointKind
@@ -66,6 +67,15 @@ class Tally:
         self.smallest = min(self.smallest, value)
         self.largest = max(self.largest, value)
         self.values[value] = self.values.get(value, 0.0) + count
+
+    def add_all(self, values: Sequence[float]) -> None:
+        """Take in one sample of each value; much cheaper than one after the other."""
+        self.count += len(values)
+        self.total += sum(values)
+        self.smallest = min(self.smallest, *values)
+        self.largest = max(self.largest, *values)
+        for value, count in Counter(values).items():
+            self.values[value] = self.values.get(value, 0.0) + count
 
     def document(self) -> dict[str, Any]:
         """As it travels."""
@@ -145,12 +155,29 @@ class Meters:
         Raises:
             ValueError: there is no such metric, or a dimension of it is not given.
         """
-        key = (name, endpoint, variant, container, region)
+        self._tally((name, endpoint, variant, container, region)).add(value, count)
+
+    def record_all(
+        self,
+        name: str,
+        values: Sequence[float],
+        *,
+        endpoint: str,
+        variant: str | None = None,
+        container: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        """Take in many samples at once; arguments as in ``record``."""
+        if values:
+            self._tally((name, endpoint, variant, container, region)).add_all(values)
+
+    def _tally(self, key: _Key) -> Tally:
         tally = self._tallies.get(key)
         if tally is None:
+            name, _, variant, container, _ = key
             _check(name, variant, container)
             tally = self._tallies[key] = Tally()
-        tally.add(value, count)
+        return tally
 
     def gauge(
         self,

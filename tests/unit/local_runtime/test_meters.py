@@ -54,6 +54,16 @@ def test_samples_travel_as_their_sum() -> None:
     assert measured.close_interval(1_700_000_042)["metrics"] == []
 
 
+def test_many_samples_at_once_are_the_same_as_one_after_the_other() -> None:
+    values = [1000.0, 3000.0, 3000.0, 2000.0]
+    at_once, each = meters(), meters()
+    at_once.record_all("ModelLatency", values, endpoint="e", variant="v")
+    for value in values:
+        each.record("ModelLatency", value, endpoint="e", variant="v")
+
+    assert at_once.close_interval(1_700_000_041) == each.close_interval(1_700_000_041)
+
+
 @pytest.mark.parametrize(
     ("name", "given"),
     [("Latency", {"variant": "v"}), ("ModelLatency", {}), ("ContainerLatency", {})],
