@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from hosting import limits as aws
+from hosting.alarms import EXTRA_DATAPOINTS
+from hosting.scaling import ScalingChoices
 
 DEFAULT_PORT: Final = 8566
 DEFAULT_REGION: Final = "us-east-1"
@@ -45,6 +47,9 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "async_failure_object": ("response", "reason"),
     "async_failure_suffix": ("-error.out", ".out"),
     "async_backlog_per_instance_at_zero": ("backlog", "missing"),
+    "scaling_tracking_at_zero": ("wakes", "stays"),
+    "scaling_larger_scale_out": ("restarts", "continues"),
+    "scaling_scale_in_after_scale_out": ("at-once", "waits"),
 }
 
 _MIB: Final = 1024 * 1024
@@ -69,6 +74,7 @@ class Limits:
     """Sizes in bytes, times in seconds. The first group is AWS's; the second protects a laptop."""
 
     invocation_timeout_s: float = aws.INVOCATION_TIMEOUT_S
+    streaming_timeout_s: float = aws.STREAMING_TIMEOUT_S
     startup_timeout_s: float = aws.STARTUP_DEFAULT_TIMEOUT_S
     stop_grace_s: float = aws.STOP_GRACE_S
     ping_timeout_s: float = aws.PING_TIMEOUT_S
@@ -118,6 +124,15 @@ class Limits:
     async_notification_retry_s: float = 1.0
     async_transfers: int = 8
 
+    # Alarms and scaling; AWS says nothing definite about these, see hosting.scaling.ScalingChoices
+    # and hosting.alarms. The silence is on the wall's clock.
+    alarm_extra_datapoints: int = EXTRA_DATAPOINTS
+    alarm_silence_s: float = 2.0
+    scaling_high_datapoints: int = ScalingChoices().tracking_high_datapoints
+    scaling_low_datapoints: int = ScalingChoices().tracking_low_datapoints
+    scaling_low_ratio: float = ScalingChoices().tracking_low_ratio
+    scaling_largest_scale_in: int = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
@@ -132,6 +147,10 @@ class Choices:
     answered anything, or always the reason in our words. ``async_failure_suffix``: follows the id
     in its name. ``async_backlog_per_instance_at_zero``: whether ApproximateBacklogSizePerInstance
     is the whole backlog or has no datapoint while no instance runs.
+
+    ``scaling_tracking_at_zero``: whether target tracking leaves zero when its metric is above the
+    target. ``scaling_larger_scale_out``: what a larger scale-out does to the cooldown it comes in.
+    ``scaling_scale_in_after_scale_out``: whether scaling in waits for the cooldown of a scale-out.
     """
 
     realtime_payload: str = "25MB"
@@ -141,6 +160,9 @@ class Choices:
     async_failure_object: str = "response"
     async_failure_suffix: str = "-error.out"
     async_backlog_per_instance_at_zero: str = "backlog"
+    scaling_tracking_at_zero: str = "wakes"
+    scaling_larger_scale_out: str = "restarts"
+    scaling_scale_in_after_scale_out: str = "at-once"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +182,20 @@ class RuntimeSettings:
     def url(self) -> str:
         """Where clients find the runtime."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def scaling(self) -> ScalingChoices:
+        """What the autoscaler goes by."""
+        limits, choices = self.limits, self.choices
+        return ScalingChoices(
+            tracking_high_datapoints=limits.scaling_high_datapoints,
+            tracking_low_datapoints=limits.scaling_low_datapoints,
+            tracking_low_ratio=limits.scaling_low_ratio,
+            zero_counts_as=1 if choices.scaling_tracking_at_zero == "wakes" else 0,
+            largest_scale_in=limits.scaling_largest_scale_in,
+            larger_scale_out_restarts_cooldown=choices.scaling_larger_scale_out == "restarts",
+            scale_out_blocks_scale_in=choices.scaling_scale_in_after_scale_out == "waits",
+        )
 
     @property
     def realtime_payload_bytes(self) -> int:
@@ -267,7 +303,12 @@ def _limits(table: Mapping[str, Any]) -> Limits:
         if value <= 0:
             raise SettingsError(f"limits.{key} must be more than 0, got {value!r}")
         values[key] = types[key](value)
-    return Limits(**values)
+    limits = Limits(**values)
+    if limits.scaling_low_ratio > 1:
+        raise SettingsError(
+            f"limits.scaling_low_ratio must be at most 1, got {limits.scaling_low_ratio!r}"
+        )
+    return limits
 
 
 def _choices(table: Mapping[str, Any]) -> Choices:

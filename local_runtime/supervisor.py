@@ -173,6 +173,7 @@ class Supervisor:
                 *("--socket", str(control_socket)),
                 *("--port", str(settings.port)),
                 *("--logs", str(self._state_dir / LOGS)),
+                *("--settings", str(self._run_dir / SETTINGS_FILE)),
                 *("--speed", f"{settings.speed:g}"),
             ],
             dies_with_us=True,

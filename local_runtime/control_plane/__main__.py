@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from local_runtime.control_plane import server
+from local_runtime.settings import RuntimeSettings
 
 
 def main() -> None:
@@ -14,10 +16,14 @@ def main() -> None:
     parser.add_argument("--socket", type=Path, required=True, help="unix socket to listen on")
     parser.add_argument("--port", type=int, required=True, help="public port, which addresses name")
     parser.add_argument("--logs", type=Path, required=True, help="folder that containers print to")
+    parser.add_argument("--settings", type=Path, required=True, help="the runtime's, as JSON")
     parser.add_argument("--speed", type=float, default=1.0, help="service seconds per second")
     arguments = parser.parse_args()
     url = f"http://127.0.0.1:{arguments.port}"
-    server.serve(arguments.socket, url, logs=arguments.logs, speed=arguments.speed)
+    settings = RuntimeSettings.from_document(json.loads(arguments.settings.read_text()))
+    server.serve(
+        arguments.socket, url, logs=arguments.logs, speed=arguments.speed, settings=settings
+    )
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from local_runtime.control_plane.sagemaker import SageMakerApi
 from local_runtime.control_plane.service_model import service_model
 from local_runtime.control_plane.store import StaleReport, Store
 from local_runtime.control_plane.subscribers import Subscribers
+from local_runtime.settings import RuntimeSettings
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -75,9 +76,18 @@ class ControlPlane:
         url: where the runtime is reached from outside.
         logs: the folder that containers print to; without it there are none.
         speed: service seconds per second of the wall.
+        settings: for alarms and scaling; the defaults without it.
     """
 
-    def __init__(self, url: str, *, logs: Path | None = None, speed: float = 1.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        logs: Path | None = None,
+        speed: float = 1.0,
+        settings: RuntimeSettings | None = None,
+    ) -> None:
+        settings = RuntimeSettings() if settings is None else settings
         corrections.apply()
         Subscribers(speed=speed).apply()
         clients = LocalClients(self, url)
@@ -86,8 +96,16 @@ class ControlPlane:
         self.logs = (
             None if logs is None else ContainerLogs(logs, DEFAULT_ACCOUNT_ID, self.store.regions_of)
         )
-        self.cloudwatch = CloudWatch(DEFAULT_ACCOUNT_ID, clients, speed=speed)
-        self.autoscaler = Autoscaler(self.store, self.cloudwatch.alarms, Clock(speed))
+        self.cloudwatch = CloudWatch(
+            DEFAULT_ACCOUNT_ID,
+            clients,
+            speed=speed,
+            silence_s=settings.limits.alarm_silence_s,
+            extra_datapoints=settings.limits.alarm_extra_datapoints,
+        )
+        self.autoscaler = Autoscaler(
+            self.store, self.cloudwatch.alarms, Clock(speed), choices=settings.scaling
+        )
         self.cloudwatch.evaluation.on_action(SCALING_POLICY, self.autoscaler.called)
         self.cloudwatch.evaluation.also(self.autoscaler.step)
         self._scaling = AutoscalingApi(self.autoscaler, self.cloudwatch.api, DEFAULT_ACCOUNT_ID)
@@ -267,10 +285,12 @@ def _send(start_response: StartResponse, status: HTTPStatus, document: Any) -> l
     return [body] if body else []
 
 
-def serve(socket: Path, url: str, *, logs: Path | None = None, speed: float = 1.0) -> None:
+def serve(
+    socket: Path, url: str, *, logs: Path | None, speed: float, settings: RuntimeSettings
+) -> None:
     """Answer requests on a unix socket until the process is told to stop."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    control_plane = ControlPlane(url, logs=logs, speed=speed)
+    control_plane = ControlPlane(url, logs=logs, speed=speed, settings=settings)
     if control_plane.logs is not None:
         control_plane.logs.files.keep_looking(LOOK_INTERVAL_S)
     control_plane.cloudwatch.start()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from hosting.alarms import EXTRA_DATAPOINTS
 from local_runtime.control_plane.cloudwatch import wire
 from local_runtime.control_plane.cloudwatch.alarms import AlarmBook
 from local_runtime.control_plane.cloudwatch.api import CloudWatchApi
@@ -30,6 +31,7 @@ class CloudWatch:
         speed: float = 1.0,
         now_s: Callable[[], float] = time.time,
         silence_s: float = SILENCE_S,
+        extra_datapoints: int = EXTRA_DATAPOINTS,
     ) -> None:
         """Args:
         account_id: whose alarms these are.
@@ -37,10 +39,17 @@ class CloudWatch:
         speed: service seconds per second of the wall.
         now_s: the wall's seconds since 1970.
         silence_s: see ``Evaluation``.
+        extra_datapoints: see ``Evaluation``.
         """
         self.metrics = MetricStore(speed)
         self.alarms = AlarmBook(account_id, now_s=now_s)
-        self.evaluation = Evaluation(self.metrics, self.alarms, now_s=now_s, silence_s=silence_s)
+        self.evaluation = Evaluation(
+            self.metrics,
+            self.alarms,
+            now_s=now_s,
+            silence_s=silence_s,
+            extra_datapoints=extra_datapoints,
+        )
         self.evaluation.on_action(TOPIC, TopicNotifier(clients, account_id))
         self.api = CloudWatchApi(self.metrics, self.alarms, self.evaluation, now_s=now_s)
 
