@@ -28,7 +28,8 @@ class Environment:
         expiration: after which requests and answers of asynchronous endpoints are deleted.
         log_retention: how long container logs are kept.
         customer_managed_key: whether volumes and logs are encrypted with a KMS key of the stack.
-        private_network: whether containers run in a VPC without a way to the internet.
+        private_network: whether the containers that see patients' measurements run in a VPC without
+            a way to the internet, and cut off from it as well.
         termination_protection: whether a stack must be unlocked before it can be deleted.
         removal_policy: what becomes of keys and network logs when a stack is deleted.
     """

@@ -35,6 +35,7 @@ class TumorScreeningStack(InferenceStack):
             ],
             instances=environment.instances,
             network=network,
+            network_isolation=environment.private_network,
             encryption_key=self.key,
             log_retention=environment.log_retention,
         )
@@ -44,6 +45,7 @@ class TumorScreeningStack(InferenceStack):
             container=container_of(XGBOOST, tumor_screening.SINGLE),
             instances=environment.instances,
             network=network,
+            network_isolation=environment.private_network,
             encryption_key=self.key,
             log_retention=environment.log_retention,
         )

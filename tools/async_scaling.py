@@ -327,7 +327,8 @@ def _chart(title: str, points: list[tuple[float, float]], end: float) -> str:
         f"<h2>{escape(title)}</h2><svg viewBox='0 0 {width} {height}' role=img"
         f" aria-label='{escape(title)}'><text x=0 y=12>{top:,.0f}</text>"
         f"<text x=0 y={height - bottom}>0</text>{ticks}"
-        f"<polyline points='{' '.join(path)}' fill=none stroke='#0b62c4' stroke-width={_STROKE} /></svg>"
+        f"<polyline points='{' '.join(path)}' fill=none stroke='#0b62c4'"
+        f" stroke-width={_STROKE} /></svg>"
     )
 
 
