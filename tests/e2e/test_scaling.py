@@ -209,3 +209,87 @@ def test_an_alarm_on_a_metric_of_the_endpoint_goes_off(quick: Runtime) -> None:
     with load(quick, endpoint, clients=1):
         wait_until(lambda: state() == "ALARM")
     wait_until(lambda: state() == "OK")
+
+
+def test_an_asynchronous_endpoint_wakes_from_zero_and_returns_to_it(quick: Runtime) -> None:
+    output = {"S3OutputPath": "s3://models/out"}
+    config = quick.config_of(
+        [quick.variant(quick.handler(BUSY))], AsyncInferenceConfig={"OutputConfig": output}
+    )
+    endpoint = quick.deploy_config(config)
+    scaling, cloudwatch = quick.client("application-autoscaling"), quick.client("cloudwatch")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}]
+    scaling.register_scalable_target(**target, MinCapacity=0, MaxCapacity=2)
+    scaling.put_scaling_policy(
+        **target,
+        PolicyName="backlog",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 5.0,
+            "CustomizedMetricSpecification": {
+                "MetricName": "ApproximateBacklogSizePerInstance",
+                "Namespace": "AWS/SageMaker",
+                "Dimensions": dimensions,
+                "Statistic": "Average",
+            },
+            "ScaleOutCooldown": 120,
+            "ScaleInCooldown": 120,
+        },
+    )
+    step = scaling.put_scaling_policy(
+        **target,
+        PolicyName="wake-up",
+        PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={
+            "AdjustmentType": "ChangeInCapacity",
+            "MetricAggregationType": "Average",
+            "Cooldown": 120,
+            "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
+        },
+    )
+    cloudwatch.put_metric_alarm(
+        AlarmName=f"{endpoint}-waits",
+        Namespace="AWS/SageMaker",
+        MetricName="HasBacklogWithoutCapacity",
+        Dimensions=dimensions,
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=2,
+        DatapointsToAlarm=2,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="missing",
+        AlarmActions=[step["PolicyARN"]],
+    )
+
+    def current() -> int:
+        count: int = described(quick, endpoint)["CurrentInstanceCount"]
+        return count
+
+    wait_until(lambda: current() == 0, timeout_s=40)
+    quick.s3.put_object(Bucket="models", Key="input", Body=b"wake up")
+    began_s = time.monotonic()
+    answer = quick.invoker.invoke_endpoint_async(
+        EndpointName=endpoint, InputLocation="s3://models/input"
+    )
+    key = answer["OutputLocation"].removeprefix("s3://models/")
+
+    def written() -> bool:
+        found = quick.s3.list_objects_v2(Bucket="models", Prefix=key).get("Contents", [])
+        return bool(found)
+
+    wait_until(written, timeout_s=30)
+    took_s = time.monotonic() - began_s
+    [*_, woken, _emptied] = scaling.describe_scaling_activities(
+        ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
+    )["ScalingActivities"]
+
+    assert f"{endpoint}-waits in state ALARM triggered policy wake-up" in woken["Cause"]
+    # Two periods, what remains of the one that it came in, and the start of a container.
+    assert took_s < 3 * 60 / SPEED + 3
+    wait_until(lambda: current() == 0, timeout_s=40)
