@@ -9,6 +9,7 @@ RuntimeApiError
 │   └── TargetModelMissing
 ├── ThrottlingException        400  more requests at once than the variant takes
 ├── ModelError                 424  a container answered with an error, or not at all
+│   └── InvocationTimeExceeded
 ├── ModelNotReadyException     429  what would answer is still being started
 └── ServiceUnavailable         503  nothing can serve now; the client may try again
 
@@ -189,9 +190,13 @@ class ModelError(RuntimeApiError):
         }
 
 
+class InvocationTimeExceeded(ModelError):  # noqa: N818 - says what happened
+    """A container has not answered in time, or not all of its answer."""
+
+
 def timed_out(place: ContainerPlace) -> ModelError:
     """The container has not answered in time."""
-    return ModelError(
+    return InvocationTimeExceeded(
         place,
         0,
         f"Your invocation timed out while waiting for a response from container {place.container}."

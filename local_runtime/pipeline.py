@@ -26,6 +26,8 @@ from local_runtime.http_client import (
     AnswerTooLargeError,
     Body,
     ConnectionLostError,
+    Stream,
+    StreamingExchange,
 )
 
 ANY_TYPE: Final = b"*/*"
@@ -58,7 +60,7 @@ class Holder(Protocol):
     outstanding: int
 
 
-class Invocation:
+class Invocation(StreamingExchange):
     """A request and how far it has come; the containers call it back.
 
     There is no task per request: each answer is handled where it arrives.
@@ -75,6 +77,7 @@ class Invocation:
         "_passed_on",
         "_position",
         "_sent_s",
+        "_stream",
         "body",
         "head",
         "queued_at_s",
@@ -93,6 +96,7 @@ class Invocation:
         timeout_s: float,
         caller: Caller,
         hops_s: list[float] | None = None,
+        stream: Stream | None = None,
     ) -> None:
         """Args:
         instance: counts the request until it ends.
@@ -103,6 +107,7 @@ class Invocation:
         hop_limit: the largest body that travels between two containers.
         timeout_s: how long each container may take, from when it gets the request.
         caller: learns how it ended.
+        stream: takes the last container's answer as it comes; None: the caller gets it whole.
         hops_s: gets the time that each container took, in order; None: nobody wants to know.
         """
         self._instance = instance
@@ -112,6 +117,7 @@ class Invocation:
         self._passed_on = passed_on
         self._hop_limit = hop_limit
         self._caller = caller
+        self._stream = stream
         self._hops_s = [] if hops_s is None else hops_s
         self._position = 0
         self._sent_s = 0.0
@@ -139,6 +145,11 @@ class Invocation:
         )
         self._sent_s = monotonic()
         container.submit(self)
+
+    @property
+    def stream(self) -> Stream | None:
+        """Who takes the answer of the container that has the request now, as it comes."""
+        return self._stream if self._position == len(self._containers) - 1 else None
 
     # -- what becomes of the request to one container
 

@@ -25,20 +25,18 @@ from local_runtime.errors import (
 )
 from local_runtime.http_client import Answer, Body
 from local_runtime.http_request import Request
-from local_runtime.http_wire import RequestHead
+from local_runtime.http_wire import Headers, RequestHead
 from local_runtime.instances import AnyInstance, AnyVariant, Variant
 from local_runtime.multi_model import MultiModelContainer
 from local_runtime.pipeline import Hop, Invocation
+from local_runtime.response_stream import EventResponse
 from local_runtime.settings import Limits, RuntimeSettings
 from local_runtime.shadow import copy_to_shadows
 
 ROUTE: Final = b"/endpoints/"
 _INVOCATIONS: Final = b"invocations"
 _PREFIX: Final = b"x-amzn-sagemaker-"
-# Operations of the API that this runtime does not serve, by the last part of their path.
-_NOT_SERVED: Final = {
-    b"invocations-response-stream": "InvokeEndpointWithResponseStream",
-}
+_STREAM: Final = b"invocations-response-stream"
 # Parameters that would have to change what happens: refused, never ignored.
 _NOT_UNDERSTOOD: Final = {
     b"x-amzn-sagemaker-inference-component": "InferenceComponentName",
@@ -89,7 +87,8 @@ class RuntimeApi:
             region = _signed_region(request.head.header(b"authorization"))
             self._async_api.invoke(request, name, region)
             return
-        parameters = _Parameters(request.head)
+        streamed = operation == _STREAM
+        parameters = _Parameters(request.head, streamed=streamed)
         endpoint = self._endpoints.find(name, parameters.region)
         if endpoint.backlog is not None:
             raise ValidationError(
@@ -97,7 +96,8 @@ class RuntimeApi:
                 " Use InvokeEndpointAsync."
             )
         limit = endpoint.serving().payload_limit
-        call = _Call(request, endpoint, parameters, self._limits)
+        response = EventResponse(request) if streamed else None
+        call = _Call(request, endpoint, parameters, self._limits, response)
         request.collect(limit, call.collected, _too_large(request, limit))
 
 
@@ -111,16 +111,23 @@ class _Call:
         "_limits",
         "_parameters",
         "_request",
+        "_response",
         "_variant",
     )
 
     def __init__(
-        self, request: Request, endpoint: Endpoint, parameters: _Parameters, limits: Limits
+        self,
+        request: Request,
+        endpoint: Endpoint,
+        parameters: _Parameters,
+        limits: Limits,
+        response: EventResponse | None,
     ) -> None:
         self._request = request
         self._endpoint = endpoint
         self._parameters = parameters
         self._limits = limits
+        self._response = response
         self._began_s = monotonic()
         self._variant: AnyVariant
         self._hops_s: list[float] = []
@@ -136,6 +143,8 @@ class _Call:
             fleet = self._endpoint.serving()
             self._variant = variant = fleet.pick_variant(parameters.target_variant)
             instance, containers = self._route(variant)
+            if self._response is not None:
+                self._response.add_headers(_header_list(variant.header + _request_id()))
         except RuntimeApiError as error:
             _refuse(self._request, error)
             return
@@ -146,9 +155,14 @@ class _Call:
             accept=parameters.accept,
             passed_on=parameters.passed_on,
             hop_limit=self._limits.pipeline_hop_bytes,
-            timeout_s=self._limits.invocation_timeout_s,
+            timeout_s=(
+                self._limits.invocation_timeout_s
+                if self._response is None
+                else self._limits.streaming_timeout_s
+            ),
             caller=self,
             hops_s=self._hops_s,
+            stream=self._response,
         ).start(body)
         if fleet.shadows:
             copy_to_shadows(
@@ -177,7 +191,11 @@ class _Call:
         if meter is not None:
             meter.answered(self._hops_s, monotonic() - self._began_s, outcome)
         if isinstance(outcome, RuntimeApiError):
-            _refuse(self._request, outcome)
+            if self._response is None or not self._response.break_off(outcome):
+                _refuse(self._request, outcome)
+            return
+        if self._response is not None:
+            self._response.complete(outcome)
             return
         content_type = outcome.header(b"content-type")
         attributes = outcome.header(_ATTRIBUTES)
@@ -207,13 +225,14 @@ class _Parameters:
         "target_variant",
     )
 
-    def __init__(self, head: RequestHead) -> None:
+    def __init__(self, head: RequestHead, *, streamed: bool = False) -> None:
         """Read and check what needs no endpoint.
 
         Raises:
             ValidationError: a value is not allowed, or the parameter is not understood.
         """
-        self.accept = head.header(b"accept")
+        # InvokeEndpointWithResponseStream answers in a form of its own: Accept is about that.
+        self.accept = head.header(b"x-amzn-sagemaker-accept" if streamed else b"accept")
         self.content_type = head.header(b"content-type")
         self.region = _signed_region(head.header(b"authorization"))
         self.target_container: str | None = None
@@ -226,6 +245,8 @@ class _Parameters:
                     self._read(name, value.decode("latin-1"))
                     if name in _PASSED_ON:
                         self.passed_on += b"%b: %b\r\n" % (_PASSED_ON[name], value)
+        if streamed and self.target_model is not None:
+            raise ValidationError("InvokeEndpointWithResponseStream does not support TargetModel")
 
     def _read(self, name: bytes, value: str) -> None:
         complaints: list[str] = []
@@ -319,16 +340,19 @@ def is_operation(request: Request) -> bool:
     if request.head.method != b"POST":
         return False
     operation = request.path.rpartition(b"/")[2]
-    return operation in {_INVOCATIONS, OPERATION} or operation in _NOT_SERVED
+    return operation in {_INVOCATIONS, _STREAM, OPERATION}
 
 
 def _endpoint_and_operation(request: Request) -> tuple[str, bytes]:
     name, _, operation = request.path[len(ROUTE) :].partition(b"/")
-    if operation in _NOT_SERVED:
-        raise ValidationError(f"{_NOT_SERVED[operation]} is not served by the local runtime yet")
     if b"%" in name:
         name = unquote_to_bytes(name)
     return name.decode("utf-8", "replace"), operation
+
+
+def _header_list(lines: bytes) -> Headers:
+    pairs = (line.split(b": ", 1) for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, value in pairs]
 
 
 def _signed_region(authorization: bytes | None) -> str | None:

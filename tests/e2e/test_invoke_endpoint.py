@@ -197,17 +197,6 @@ def test_a_parameter_that_the_endpoint_cannot_honour_is_refused(
     assert code_and_status(error) == ("ValidationError", 400)
 
 
-def test_an_operation_that_is_not_served_yet_says_so(runtime: Runtime, echo: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", runtime.port)
-    connection.request("POST", f"/endpoints/{echo}/invocations-response-stream", body=b"x")
-
-    answer = connection.getresponse()
-
-    assert answer.status == 400
-    assert "not served" in json.loads(answer.read())["Message"]
-    connection.close()
-
-
 def test_a_bucket_may_be_called_endpoints(runtime: Runtime) -> None:
     runtime.s3.create_bucket(Bucket="endpoints")
     runtime.s3.put_object(Bucket="endpoints", Key="a/invocations", Body=b"an object")
