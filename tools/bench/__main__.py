@@ -1,8 +1,11 @@
 """Measure, and write what was measured into docs/benchmarks.md.
 
-    python -m tools.bench runtime [--quick]
-    python -m tools.bench synth [--quick]
-    python -m tools.bench rules
+    python -m tools.bench runtime [--quick]      InvokeEndpoint beside other servers
+    python -m tools.bench synth [--quick]        the app's synth beside raw L1
+    python -m tools.bench rules                  the rules over templates
+
+Peers are installed into environments of their own below build/bench; what does not install or
+start is named and left out.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import argparse
 import subprocess
 import sys
 
-from tools.bench import runtime
+from tools.bench import runtime, synth
 
 
 def main() -> int:
@@ -22,6 +25,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.benchmark == "runtime":
         return runtime.main(quick=arguments.quick)
+    if arguments.benchmark == "synth":
+        return synth.main(quick=arguments.quick)
     return subprocess.run([sys.executable, "-m", "tools.bench_rules"], check=False).returncode
 
 

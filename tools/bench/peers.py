@@ -115,13 +115,17 @@ def nginx_before_asyncio(environment: Path, folder: Path, port: int) -> Iterator
     folder.mkdir(parents=True, exist_ok=True)
     # Relative: a unix socket's address has room for 107 bytes.
     (folder / "nginx.conf").write_text(
-        f"""daemon off; user {getpass.getuser()}; worker_processes 1; pid nginx.pid; error_log nginx-error.log;
+        f"""daemon off; user {getpass.getuser()}; worker_processes 1;
+        pid nginx.pid; error_log nginx-error.log;
         events {{ worker_connections 512; }}
         http {{
             access_log off; keepalive_requests 1000000000;
             client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
             uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-            upstream server {{ server unix:{folder}/server.sock; keepalive 64; keepalive_requests 1000000000; }}
+            upstream server {{
+                server unix:{folder}/server.sock;
+                keepalive 64; keepalive_requests 1000000000;
+            }}
             server {{
                 listen 127.0.0.1:{port};
                 location / {{
@@ -163,17 +167,13 @@ OTHERS: Final = (
     Peer(
         name="LitServe",
         packages=("litserve", "numpy"),
-        question=Question(
-            target="/invocations", body=_WRAPPED, content_type="application/json"
-        ),
+        question=Question(target="/invocations", body=_WRAPPED, content_type="application/json"),
         serve=_litserve,
     ),
     Peer(
         name="BentoML",
         packages=("bentoml", "numpy"),
-        question=Question(
-            target="/invocations", body=_WRAPPED, content_type="application/json"
-        ),
+        question=Question(target="/invocations", body=_WRAPPED, content_type="application/json"),
         serve=_bentoml,
     ),
     Peer(

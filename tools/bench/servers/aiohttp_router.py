@@ -1,6 +1,6 @@
 """A router of a framework's server and a framework's client: each container in turn.
 
-    python aiohttp_router.py PORT CONTAINER_URL...
+python aiohttp_router.py PORT CONTAINER_URL...
 """
 
 # It runs in an environment of its own, with libraries that are not ours.

@@ -1,6 +1,6 @@
 """The practical floor: a protocol of httptools under uvloop that calls the handler in place.
 
-    python bare_asyncio.py SOCKET
+python bare_asyncio.py SOCKET
 """
 
 # It runs in an environment of its own, with libraries that are not ours.

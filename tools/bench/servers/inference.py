@@ -5,6 +5,7 @@ A handler of script mode; the other servers import its functions.
 
 # It runs in an environment of its own, with libraries that are not ours.
 # mypy: ignore-errors
+# ruff: noqa: ARG001 - the contracts pass what is not needed here
 
 import json
 
