@@ -130,9 +130,9 @@ class RequestHead(_Head):
         except httptools.HttpParserError as error:
             raise MalformedHttpError(str(error)) from error
         super().__init__(data)
-        self.method: bytes = parser.get_method()
-        self.target = data.split(None, 2)[1]  # llhttp has made sure that there are three words
-        self.version: str = parser.get_http_version()
+        # llhttp has made sure that there are three words.
+        self.method, self.target, rest = data.split(None, 2)
+        self.version: str = "1.1" if rest[:8] == b"HTTP/1.1" else parser.get_http_version()
         self.keep_alive = self._keeps_alive(self.version)
         if self.version not in {"1.1", "1.0"}:
             raise MalformedHttpError(f"HTTP version must be 1.0 or 1.1, got {self.version}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from time import monotonic
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -25,7 +26,7 @@ from local_runtime.errors import (
 )
 from local_runtime.http_client import Answer, Body
 from local_runtime.http_request import Request
-from local_runtime.http_wire import Headers, RequestHead
+from local_runtime.http_wire import Headers, RequestHead, ResponseHead
 from local_runtime.instances import AnyInstance, AnyVariant, Variant
 from local_runtime.multi_model import MultiModelContainer
 from local_runtime.pipeline import Hop, Invocation
@@ -37,6 +38,9 @@ ROUTE: Final = b"/endpoints/"
 _INVOCATIONS: Final = b"invocations"
 _PREFIX: Final = b"x-amzn-sagemaker-"
 _STREAM: Final = b"invocations-response-stream"
+_OPERATIONS: Final = frozenset({_INVOCATIONS, _STREAM, OPERATION})
+# Paths, credentials' scopes and answers' heads that are taken apart once: a client's differ little.
+_REMEMBERED: Final = 256
 # Parameters that would have to change what happens: refused, never ignored.
 _NOT_UNDERSTOOD: Final = {
     b"x-amzn-sagemaker-inference-component": "InferenceComponentName",
@@ -82,7 +86,7 @@ class RuntimeApi:
             _refuse(request, error)
 
     def _invoke(self, request: Request) -> None:
-        name, operation = _endpoint_and_operation(request)
+        name, operation = _endpoint_and_operation(request.path)
         if operation == OPERATION:
             region = _signed_region(request.head.header(b"authorization"))
             self._async_api.invoke(request, name, region)
@@ -197,17 +201,9 @@ class _Call:
         if self._response is not None:
             self._response.complete(outcome)
             return
-        content_type = outcome.header(b"content-type")
-        attributes = outcome.header(_ATTRIBUTES)
         self._request.respond(
             200,
-            b"%b%b%b%b"
-            % (
-                self._variant.header,
-                _request_id(),
-                b"" if content_type is None else b"content-type: %b\r\n" % content_type,
-                b"" if attributes is None else b"%b: %b\r\n" % (_ATTRIBUTES, attributes),
-            ),
+            self._variant.header + _request_id() + _from_container(outcome.head),
             outcome.body,
         )
 
@@ -339,12 +335,12 @@ def is_operation(request: Request) -> bool:
     """Whether a request below ``/endpoints/`` is meant for this API, and not for a bucket."""
     if request.head.method != b"POST":
         return False
-    operation = request.path.rpartition(b"/")[2]
-    return operation in {_INVOCATIONS, _STREAM, OPERATION}
+    return request.path.rpartition(b"/")[2] in _OPERATIONS
 
 
-def _endpoint_and_operation(request: Request) -> tuple[str, bytes]:
-    name, _, operation = request.path[len(ROUTE) :].partition(b"/")
+@lru_cache(_REMEMBERED)
+def _endpoint_and_operation(path: bytes) -> tuple[str, bytes]:
+    name, _, operation = path[len(ROUTE) :].partition(b"/")
     if b"%" in name:
         name = unquote_to_bytes(name)
     return name.decode("utf-8", "replace"), operation
@@ -359,9 +355,23 @@ def _signed_region(authorization: bytes | None) -> str | None:
     """The region of a SigV4 credential scope: KEY/DATE/REGION/SERVICE/aws4_request."""
     if authorization is None:
         return None
-    _, found, scope = authorization.partition(b"Credential=")
+    return _scoped_region(authorization.partition(b"Credential=")[2].partition(b",")[0])
+
+
+@lru_cache(_REMEMBERED)
+def _scoped_region(scope: bytes) -> str | None:
     parts = scope.split(b"/", 3)
-    return parts[2].decode("latin-1") if found and len(parts) == 4 else None
+    return parts[2].decode("latin-1") if len(parts) == 4 else None
+
+
+@lru_cache(_REMEMBERED)
+def _from_container(head: ResponseHead) -> bytes:
+    """The header lines of a container's answer that its client gets."""
+    content_type, attributes = head.header(b"content-type"), head.header(_ATTRIBUTES)
+    return b"%b%b" % (
+        b"" if content_type is None else b"content-type: %b\r\n" % content_type,
+        b"" if attributes is None else b"%b: %b\r\n" % (_ATTRIBUTES, attributes),
+    )
 
 
 def _too_large(request: Request, limit: int) -> Callable[[int | None], None]:
