@@ -227,6 +227,45 @@ def test_a_group_is_in_the_region_of_its_endpoint(served: Any, group: Group) -> 
         elsewhere.filter_log_events(logGroupName=group.name)
 
 
+def test_a_group_from_a_template_takes_what_its_endpoint_prints(served: Any) -> None:
+    name, region = f"templated-{next(_names)}", "eu-west-1"
+    sagemaker, logs = served.client("sagemaker", region), served.client("logs", region)
+    group = f"/aws/sagemaker/Endpoints/{name}"
+    resource = {
+        "Type": "AWS::Logs::LogGroup",
+        "Properties": {"LogGroupName": group, "RetentionInDays": 7},
+    }
+    stack = served.create_stack({"Resources": {"Group": resource}})
+    image = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/execution",
+        PrimaryContainer={"Image": image, "ModelDataUrl": "s3://models/model.tar.gz"},
+    )
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    path = log_file(served.logs.parent, group, "AllTraffic/i-1")
+    path.parent.mkdir(parents=True)
+    path.write_text("hello\n")
+
+    [event] = logs.filter_log_events(logGroupName=group)["events"]
+    [described] = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert (event["message"], described["retentionInDays"]) == ("hello", 7)
+    assert (
+        served.client("logs", REGION).describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        == []
+    )
+
+    served.delete_stack(stack["StackName"])
+    assert logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"] == []
+
+
 def test_an_arn_names_a_group(group: Group) -> None:
     group.print("AllTraffic/i-1", "one")
     arn = f"arn:aws:logs:{REGION}:123456789012:log-group:{group.name}"

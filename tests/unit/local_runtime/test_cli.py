@@ -47,6 +47,10 @@ def test_env_prints_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
         (["up", "--speed", "0"], "must be a number above 0, got '0'"),
         (["up", "--speed", "inf"], "must be a number above 0, got 'inf'"),
         (["up", "--speed", "nan"], "must be a number above 0, got 'nan'"),
+        (["logs", "e", "--lines", "-1"], "must be a number from 0 to 10000, got '-1'"),
+        (["logs", "e", "--lines", "10001"], "must be a number from 0 to 10000, got '10001'"),
+        (["logs"], "ENDPOINT"),
+        (["invoke", "e"], "--body"),
     ],
 )
 def test_an_argument_that_cannot_be_meant_is_exit_code_2(
