@@ -280,11 +280,11 @@ class Backlog:
             reason = f"ClientError: Failed to download the inference request: {error}"
             return _failure(variant.name, reason, "RequestDownloadFailures")
         errand = Errand(ticket.request, instance, self._tools.settings.limits.pipeline_hop_bytes)
-        started_s = self._loop.time()
+        started_s = time.monotonic()
         outcome = await errand.run(body)
         if isinstance(outcome, RuntimeApiError) and self._may_try_again(ticket, instance, errand):
             return None
-        self._measure(variant, outcome, self._loop.time() - started_s)
+        self._measure(variant, outcome, time.monotonic() - started_s)
         return self._ending(outcome, variant, errand)
 
     async def _body(self, ticket: _Ticket, variant: Variant) -> Body:
