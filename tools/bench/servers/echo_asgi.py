@@ -2,7 +2,6 @@
 
 # It runs in an environment of its own, with libraries that are not ours.
 # mypy: ignore-errors
-# ruff: noqa: ARG001 - the contracts pass what is not needed here
 
 
 async def app(scope, receive, send):
