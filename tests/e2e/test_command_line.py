@@ -168,6 +168,30 @@ def test_status_shows_the_processes_of_each_container(runtime: Any, talkative: s
     assert any(container["log_stream"] in line and "ready" in line for line in shown)
 
 
+def test_an_asynchronous_endpoint_takes_a_request_and_shows_its_queue(runtime: Any) -> None:
+    runtime.s3.create_bucket(Bucket="command-line")
+    config = runtime.config_of(
+        [runtime.variant(runtime.handler(TALKATIVE))],
+        AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://command-line/out"}},
+    )
+    name = runtime.deploy_config(config)
+    words = ("invoke", name, "--body", "-", "--content-type", "a/b", "--async")
+
+    taken = command(runtime, *words, stdin=b"later")
+
+    assert taken.returncode == 0, taken.stderr
+    location = json.loads(taken.stdout)["OutputLocation"]
+    key = location.removeprefix("s3://command-line/")
+    runtime.s3.get_waiter("object_exists").wait(
+        Bucket="command-line", Key=key, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
+    answer = runtime.s3.get_object(Bucket="command-line", Key=key)["Body"].read()
+    assert answer == b"a/b: later"
+    document = json.loads(command(runtime, "status", "--json").stdout)
+    [endpoint] = [each for each in document["endpoints"] if each["name"] == name]
+    assert set(endpoint["queue"]) == {"waiting", "processing", "delivering", "oldest_s"}
+
+
 def test_a_failed_endpoint_is_shown_without_containers(runtime: Any) -> None:
     name = runtime.create(runtime.config(runtime.handler("raise SystemExit(3)")))
     runtime.settled(name)
