@@ -37,7 +37,8 @@ CHAIN_LENGTHS: Final = (1, 2, 5)
 _DIFFERENT_HEADS: Final = 512
 _WARM_UP_S: Final = 3
 _OURS: Final = "this runtime"
-_FIVE: Final = "this runtime, 5 containers"
+_CHAIN: Final = "this runtime, a chain of {}"
+_FIVE: Final = _CHAIN.format(5)
 _ROUTER: Final = "aiohttp router, 5 uvicorn containers"
 _MMS_CHAIN: Final = "aiohttp router, 5 Multi Model Servers"
 _ROUTER_PACKAGES: Final = ("aiohttp", "uvicorn", "uvloop", "httptools")
@@ -63,7 +64,7 @@ class Benchmark:
 
     def __init__(self, *, quick: bool) -> None:
         self._quick = quick
-        self._rounds, self._seconds = (3, 1.0) if quick else (5, 3.0)
+        self._rounds, self._seconds = (3, 1.0) if quick else (5, 2.0)
         self._subjects: dict[str, Subject] = {}
         self._skipped: dict[str, str] = {}
         self._stack = contextlib.ExitStack()
@@ -89,10 +90,7 @@ class Benchmark:
     def _add_ours(self, ours: Runtime) -> None:
         for name, title, handlers in (
             ("dot", _OURS, ["inference.py"]),
-            *(
-                (f"chain-{n}", f"this runtime, {n} containers", ["echo.py"] * n)
-                for n in CHAIN_LENGTHS
-            ),
+            *((f"chain-{n}", _CHAIN.format(n), ["echo.py"] * n) for n in CHAIN_LENGTHS),
         ):
             ours.deploy(name, handlers)
             question = question_to(name, peers.CSV)
@@ -107,7 +105,8 @@ class Benchmark:
                 installed = self._environment(f"env-{folder}", peer)
                 self._stack.enter_context(peer.serve(installed, BUILD / folder, port))
                 wait_for(port, peer.question)
-                title = f"{peer.name} {version(installed, peer.packages[0].partition('=')[0])}"
+                package = peer.packages[0].partition("=")[0]
+                title = f"{peer.name} ({package} {version(installed, package)})"
                 self._add(peer.name, port, peer.question, ours, title=title)
 
     def _add_chains(self, ours: Runtime) -> None:
@@ -116,11 +115,11 @@ class Benchmark:
         with self._skipping(_ROUTER):
             installed = environment("env-router", _ROUTER_PACKAGES)
             ports = [free_ports() for _ in range(count)]
-            for port in ports:
+            for number, port in enumerate(ports):
                 command = [str(installed / "bin" / "uvicorn"), "echo_asgi:app", "--log-level"]
                 command += ["warning", "--no-access-log", "--port", str(port)]
                 command += ["--app-dir", str(SERVERS)]
-                folder = BUILD / f"uvicorn-{port}"
+                folder = BUILD / f"uvicorn-{number}"
                 self._stack.enter_context(program(command, folder=folder))
             self._add_router(_ROUTER, installed, ports, question, ours)
         if self._quick:
@@ -146,7 +145,7 @@ class Benchmark:
         port = free_ports()
         urls = [f"http://127.0.0.1:{each}/invocations" for each in ports]
         command = [str(installed / "bin" / "python"), str(SERVERS / "aiohttp_router.py"), str(port)]
-        folder = BUILD / f"router-{port}"
+        folder = BUILD / f"router-{len(self._subjects)}"
         self._stack.enter_context(program([*command, *urls], folder=folder))
         wait_for(port, question)
         self._add(name, port, question, ours)
@@ -272,8 +271,8 @@ medians, with the least and the most of the rounds. Ratios are taken within a ro
         """What each container after the first adds to p50 at one connection."""
         longest = CHAIN_LENGTHS[-1]
         pairs = zip(
-            self._subjects["this runtime, 1 containers"].samples[1],
-            self._subjects[f"this runtime, {longest} containers"].samples[1],
+            self._subjects[_CHAIN.format(1)].samples[1],
+            self._subjects[_CHAIN.format(longest)].samples[1],
             strict=True,
         )
         added = [(long.p50_ms - short.p50_ms) / (longest - 1) for short, long in pairs]
