@@ -38,6 +38,11 @@ class SageMakerInferenceRules:
         return "SageMaker-Inference"
 
     @property
+    def version(self) -> str:
+        """The day on which the rules were last checked against their sources."""
+        return max(str(rule.checked) for rule in template_rules())
+
+    @property
     def rule_ids(self) -> list[str]:
         """Every rule that the plugin checks."""
         return [rule.id for rule in template_rules()]

@@ -54,7 +54,7 @@ _TASKS_WITHOUT_CSV = frozenset({"table-question-answering", "zero-shot-classific
 def download_model(environ: Mapping[str, str]) -> str:
     """Fetch HF_MODEL_ID, which wins over the model artifact, and return its folder."""
     try:
-        from huggingface_hub import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        from huggingface_hub import (  # noqa: PLC0415
             snapshot_download,
         )
     except ModuleNotFoundError as error:

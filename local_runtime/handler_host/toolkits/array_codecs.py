@@ -38,7 +38,7 @@ def npy_to_numpy(data: bytes) -> Any:
 
 def npz_to_sparse(data: bytes) -> Any:
     """The SciPy sparse matrix of an NPZ file."""
-    import scipy.sparse  # type: ignore[import-untyped]  # noqa: PLC0415
+    import scipy.sparse  # noqa: PLC0415
 
     return scipy.sparse.load_npz(io.BytesIO(data))
 

@@ -76,7 +76,7 @@ def csv_to_dmatrix(data: str | bytes, dtype: Any = None) -> Any:
 def libsvm_to_dmatrix(data: str | bytes) -> Any:
     """A DMatrix of ``index:value`` pairs, one row per line; labels are left out."""
     import numpy as np  # noqa: PLC0415
-    import scipy.sparse  # type: ignore[import-untyped]  # noqa: PLC0415
+    import scipy.sparse  # noqa: PLC0415
     import xgboost  # noqa: PLC0415
 
     text = data if isinstance(data, str) else data.decode()

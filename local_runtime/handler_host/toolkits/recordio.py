@@ -30,7 +30,7 @@ def recordio_protobuf_to_array(data: bytes) -> Any:
         raise ValueError("there is no record in the RecordIO data")
     if all(keys is None for _, keys, _ in tensors):
         return np.array([values for values, _, _ in tensors], dtype=float)
-    import scipy.sparse  # type: ignore[import-untyped]  # noqa: PLC0415
+    import scipy.sparse  # noqa: PLC0415
 
     rows = [row for row, (values, _, _) in enumerate(tensors) for _ in values]
     columns = [
