@@ -1,4 +1,4 @@
-"""The models that one multi-model container has on its disk, and those that are in S3 for it.
+"""The models that one multi-model container has in memory and on its disk, each within a budget.
 
 An artifact is fetched when its model is asked for, so a new object below the prefix is served
 without a deployment. It stays on the disk until the budget needs its place, or its object is found
@@ -26,6 +26,61 @@ from local_runtime.settings import Limits
 
 class DiskFullError(Exception):
     """A model takes more than the disk gives to models, or all others are in memory now."""
+
+
+class ModelMemory(LeastRecentlyUsed[str]):
+    """The models in memory, at the sizes they had when they were measured last."""
+
+    def __init__(self, budget: int) -> None:
+        super().__init__(budget)
+        # Also of models that have left; the others are likely to take what the last one took.
+        self._measured: dict[str, int] = {}
+        self._typical = 0
+        self._changed = asyncio.Event()
+
+    async def reserve(self, target_model: str) -> list[str]:
+        """Take a model in as soon as it is likely to fit, pinned.
+
+        Returns:
+            Who has to leave for it.
+
+        Raises:
+            DoesNotFitError: it is larger than the budget.
+        """
+        known = self._measured.get(target_model)
+        while True:
+            size = min(self._typical, self.budget) if known is None else known
+            try:
+                victims = self.admit(target_model, size)
+            except DoesNotFitError as error:
+                if not error.ever:
+                    raise
+                await self.change()
+            else:
+                self.pin(target_model)
+                return victims
+
+    def measured(self, target_model: str, size: int) -> list[str]:
+        """A model takes ``size``; who has to leave because of that."""
+        self._measured[target_model] = self._typical = size
+        return self.resize(target_model, size)
+
+    async def change(self) -> None:
+        """Wait until a model is not used any more, or has left, or its memory is really free."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def freed(self) -> None:
+        """The container has unloaded a model that left before."""
+        self._changed.set()
+
+    def unpin(self, name: str) -> None:
+        super().unpin(name)
+        self._changed.set()
+
+    def remove(self, name: str) -> None:
+        super().remove(name)
+        self._changed.set()
 
 
 def model_id(target_model: str) -> str:

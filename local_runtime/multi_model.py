@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from hosting.eviction import DoesNotFitError, LeastRecentlyUsed
+from hosting.eviction import DoesNotFitError
 from local_runtime.artifacts import ArtifactError, ObjectMissingError, RefusedModelError
 from local_runtime.containers import Call, Container
 from local_runtime.environment import Machine
@@ -38,7 +38,7 @@ from local_runtime.model_api import (
     ModelApi,
     NoMemoryError,
 )
-from local_runtime.model_cache import DiskFullError, ModelDisk, model_id
+from local_runtime.model_cache import DiskFullError, ModelDisk, ModelMemory, model_id
 from local_runtime.model_lane import ModelLane
 from local_runtime.multi_model_plan import MultiModelPlan
 from local_runtime.workers import ContainerPlan
@@ -103,7 +103,7 @@ class MultiModelContainer(Container):
         self._own = not plan.program.listens_on_port
         self._meters = machine.meters
         self._models: dict[str, _Model] = {}
-        self._memory = LeastRecentlyUsed[str](multi.memory_bytes)
+        self._memory = ModelMemory(multi.memory_bytes)
         self._disk = ModelDisk(
             plan.home / "models",
             multi.prefix,
@@ -115,10 +115,6 @@ class MultiModelContainer(Container):
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._emptying: dict[ModelLane, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(self.limits.multi_model_loads_at_once)
-        self._room = asyncio.Event()
-        # What models took when they were measured, also of those that have left.
-        self._sizes: dict[str, int] = {}
-        self._typical_bytes = 0
         self._tending: list[asyncio.Task[None]] = []
         self._forget_gauge: Callable[[], None] | None = None
 
@@ -314,27 +310,16 @@ class MultiModelContainer(Container):
     @asynccontextmanager
     async def _reserved(self, name: str) -> AsyncIterator[None]:
         """Set memory aside for a model; unless loading it fails, until it leaves."""
-        victims = await self._admit(name)
-        self._memory.pin(name)
+        try:
+            victims = await self._memory.reserve(name)
+        except DoesNotFitError as error:
+            raise ModelError(self.place, _NO_SPACE, f"Model {name}: {error}") from error
         try:
             await self._unload(victims)
             yield
         except BaseException:
             self._memory.remove(name)
-            self._room.set()
             raise
-
-    async def _admit(self, name: str) -> Sequence[str]:
-        """Take a model into the memory tier as soon as it fits; who has to leave for it."""
-        known = self._sizes.get(name)
-        while True:
-            likely = min(self._typical_bytes, self._memory.budget) if known is None else known
-            try:
-                return self._memory.admit(name, likely)
-            except DoesNotFitError as error:
-                if not error.ever:
-                    raise ModelError(self.place, _NO_SPACE, f"Model {name}: {error}") from error
-                await self._wait_for_room()
 
     async def _ask_container(self, name: str) -> LoadedModel:
         """Have the container load a model, and evict others until it does."""
@@ -357,12 +342,13 @@ class MultiModelContainer(Container):
             else:
                 self._record("ModelLoadingTime", (self._loop.time() - began_s) * _MICROSECONDS)
                 if loaded.memory_bytes is not None:
-                    self._leave(self._resize(name, loaded.memory_bytes))
+                    self._leave(self._memory.measured(name, loaded.memory_bytes))
                 return loaded
 
     async def _give_way(self, name: str, error: NoMemoryError) -> None:
         """Evict for a model that the container has no memory for."""
-        victims = [] if error.memory_bytes is None else self._resize(name, error.memory_bytes)
+        needed = error.memory_bytes
+        victims = [] if needed is None else self._memory.measured(name, needed)
         if not victims:
             oldest = self._memory.oldest_unused()
             victims = [] if oldest is None else [oldest]
@@ -371,18 +357,9 @@ class MultiModelContainer(Container):
         if victims:
             await self._unload(victims)
         elif len(self._memory) > 1 and self._memory.size(name) <= self._memory.budget:
-            await self._wait_for_room()
+            await self._memory.change()
         else:
             raise ModelError(self.place, _NO_SPACE, str(error)) from error
-
-    def _resize(self, name: str, memory_bytes: int) -> list[str]:
-        self._sizes[name] = self._typical_bytes = memory_bytes
-        return self._memory.resize(name, memory_bytes)
-
-    async def _wait_for_room(self) -> None:
-        """Wait until a model is not used any more, or has left."""
-        self._room.clear()
-        await self._room.wait()
 
     def _lane(self, name: str, loaded: LoadedModel) -> ModelLane:
         return ModelLane(
@@ -414,7 +391,6 @@ class MultiModelContainer(Container):
             return
         model.pinned = False
         self._memory.unpin(model.name)
-        self._room.set()
         if not self._multi.caches_models:
             self._memory.remove(model.name)
             self._leave([model.name], from_disk=True)
@@ -491,7 +467,7 @@ class MultiModelContainer(Container):
             self._disk.release(name)
         if from_disk:
             self._disk.forget(name)
-        self._room.set()
+        self._memory.freed()
 
     # -- tending
 
@@ -539,7 +515,7 @@ class MultiModelContainer(Container):
                 model = self._models.get(name)
                 # Another process may have the model by now.
                 if model is not None and model.process == used[name] and memory_bytes is not None:
-                    self._leave(self._resize(name, memory_bytes))
+                    self._leave(self._memory.measured(name, memory_bytes))
 
     async def _follow_bucket(self) -> None:
         """Let models go whose object has been deleted."""
