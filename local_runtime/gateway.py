@@ -35,7 +35,7 @@ from local_runtime.http_server import Server, ServerTimeouts
 from local_runtime.isolation import choose_isolation
 from local_runtime.logs import cut_large
 from local_runtime.meters import Meters
-from local_runtime.processes import ProcessRegister, adopt_orphans, kill_children
+from local_runtime.processes import ProcessRegister, adopt_orphans, kill_children, raise_open_files
 from local_runtime.provisioning import Provisioner
 from local_runtime.proxy import ControlPlaneProxy
 from local_runtime.runtime_api import ROUTE, RuntimeApi, is_operation
@@ -94,6 +94,7 @@ class DataPlane:
         """Serve until SIGTERM, or until the supervisor is gone."""
         settings, limits = self._settings, self._settings.limits
         adopt_orphans()
+        raise_open_files(limits.open_files)
         self._loop.add_reader(self._arguments.lifeline_fd, self._supervisor_died)
         stop = asyncio.Event()
         self._loop.add_signal_handler(signal.SIGTERM, stop.set)

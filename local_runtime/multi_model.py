@@ -50,7 +50,9 @@ _MEASURE_INTERVAL_S: Final = 1.0
 _MICROSECONDS: Final = 1e6
 _INVOCATIONS_LINE: Final = b"POST /invocations HTTP/1.1\r\n"
 _NO_SPACE: Final = 507
-_EXPECTED: Final = (RuntimeApiError, OSError, ConnectionLostError, AnswerTooLargeError)
+_EXPECTED: Final = (
+    RuntimeApiError, LoadRefusedError, OSError, ConnectionLostError, AnswerTooLargeError,
+)  # fmt: skip
 
 
 class _Model:
@@ -142,8 +144,9 @@ class MultiModelContainer(Container):
     async def stop(self, grace_s: float) -> None:
         if self._forget_gauge is not None:
             self._forget_gauge()
+        loading = [each.loading for each in self._models.values() if each.loading is not None]
         self._drop_all(lambda: ServiceUnavailable("the container was stopped"))
-        tasks = [*self._tending, *self._leaving.values()]
+        tasks = [*self._tending, *loading, *self._leaving.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -156,7 +159,8 @@ class MultiModelContainer(Container):
     def _drop_all(self, error: Callable[[], RuntimeApiError]) -> None:
         for model in list(self._models.values()):
             del self._models[model.name]
-            calls: Iterable[Call] = model.waiting
+            calls: Iterable[Call] = list(model.waiting)
+            model.waiting.clear()
             if model.lane is not None:
                 self._memory.remove(model.name)
                 self._disk.release(model.name)
@@ -236,10 +240,12 @@ class MultiModelContainer(Container):
                 lane = self._lane(name, loaded)
                 await lane.open()
         except _EXPECTED as error:
-            if self._models.get(name) is model:
-                del self._models[name]
             self._fail(model, error)
             return
+        except BaseException:
+            # A fault of ours, unless the container stops: nobody must wait for this model for ever.
+            self._fail(model, ServiceUnavailable(f"loading model {name} was given up"))
+            raise
         model.lane, model.process, model.loading = lane, loaded.process, None
         model.pinned = model.used = True  # the load's pin is its requests' now
         self._let_through(model, lane)
@@ -258,6 +264,8 @@ class MultiModelContainer(Container):
 
     def _fail(self, model: _Model, error: Exception) -> None:
         """Tell who waits for a model that it cannot be had; the next request tries again."""
+        if self._models.get(model.name) is model:
+            del self._models[model.name]
         if isinstance(error, TimeoutError):
             limit_s = self.limits.multi_model_background_load_timeout_s
             error = no_answer(self.place, f"model {model.name} was not loaded in {limit_s:g} s")

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,17 @@ CONTAINER_MARK: Final = "SAGEMAKER_LOCAL_RUNTIME_CONTAINER"
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ENDED: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT if sys.platform == "linux" else 0
+
+
+def raise_open_files(limit: int) -> None:
+    """Let this process have that many files and connections, as far as the system allows.
+
+    A thousand models in memory are a thousand connections; shells often allow 1024, or 256.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def adopt_orphans() -> None:

@@ -97,10 +97,10 @@ class ModelHost(Server):
         self._warm_up.run()
         # The other end is open in this process alone: models end when it does.
         self._model_lifeline, self._held_open = os.pipe()
-        self._woken, wake = os.pipe()
+        self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
-        os.set_blocking(wake, False)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        os.set_blocking(self._wake, False)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         gc.collect()
         gc.freeze()
@@ -265,8 +265,8 @@ class ModelHost(Server):
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setpgid(0, 0)
-            os.close(self._held_open)
-            os.close(self._woken)
+            for descriptor in (self._held_open, self._woken, self._wake):
+                os.close(descriptor)
             self._listener.close()
             for connection in self._connections.values():
                 connection.socket.close()
