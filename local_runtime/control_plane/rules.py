@@ -73,6 +73,26 @@ def check_endpoint_config(request: Mapping[str, Any]) -> None:
     _refuse(complaints)
 
 
+def check_async_models(
+    request: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Check that what answers from a queue needs no parameter that its requests do not have.
+
+    Source: service model of sagemaker-runtime: InvokeEndpointAsync has no TargetModel.
+
+    Raises:
+        ValidationException: a model does.
+    """
+    if "AsyncInferenceConfig" not in request:
+        return
+    _refuse(
+        f"model {name} has a multi-model container and cannot be used with AsyncInferenceConfig"
+        for name, model in models.items()
+        for container in [model.get("PrimaryContainer", {}), *model.get("Containers", [])]
+        if container.get("Mode") == "MultiModel"
+    )
+
+
 def check_serverless_models(
     request: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]
 ) -> None:

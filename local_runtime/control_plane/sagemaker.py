@@ -95,6 +95,7 @@ class SageMakerApi:
     def create_endpoint_config(self, request: Json, region: str) -> Json:
         rules.check_endpoint_config(request)
         rules.check_serverless_models(request, self._models_of(request, region))
+        rules.check_async_models(request, self._models_of(request, region))
         name = request["EndpointConfigName"]
         return {"EndpointConfigArn": self._create("endpoint-config", name, request, region)}
 

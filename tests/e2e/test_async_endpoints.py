@@ -9,13 +9,15 @@ import re
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError
+
+from hosting.metrics import published_by
 
 from .conftest import ECHO, Runtime, wait_until
 
@@ -327,6 +329,14 @@ def test_an_unknown_endpoint_is_not_found(runtime: Runtime) -> None:
         invoke(runtime, "nowhere", b"x")
 
 
+def test_a_multi_model_container_has_no_queue(runtime: Runtime, bucket: str) -> None:
+    """InvokeEndpointAsync cannot name a target model."""
+    container = runtime.handler(ECHO, Mode="MultiModel") | {"ModelDataUrl": f"s3://{bucket}/many/"}
+
+    with pytest.raises(ClientError, match="cannot be used with AsyncInferenceConfig"):
+        runtime.config_of([runtime.variant(container)], AsyncInferenceConfig=configuration())
+
+
 # -- failures
 
 
@@ -576,12 +586,46 @@ def test_deleting_an_endpoint_fails_what_waits(runtime: Runtime, bucket: str) ->
     assert "The endpoint was deleted" in failure_of(runtime, accepted)
 
 
+# -- what is measured
+
+
+def test_the_metrics_are_those_of_asynchronous_endpoints_and_no_others(
+    start_runtime: Callable[..., Runtime],
+) -> None:
+    runtime = start_runtime(arguments=["--speed", "60"])
+    runtime.s3.create_bucket(Bucket=BUCKET)
+    topic = "arn:aws:sns:us-east-1:123456789012:nowhere"
+    endpoint = deploy(runtime, runtime.handler(OBEDIENT), SuccessTopic=topic)
+    runtime.s3.put_object(Bucket=BUCKET, Key="in/c", Body=b"{}")
+    answer_to(runtime, invoke(runtime, endpoint, InputLocation=f"s3://{BUCKET}/in/c"))
+    failure_of(runtime, invoke(runtime, endpoint, {"fail": "on purpose"}))
+    failure_of(runtime, invoke(runtime, endpoint, InputLocation=f"s3://{BUCKET}/in/none"))
+    cloudwatch = runtime.client("cloudwatch")
+
+    def published() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for page in cloudwatch.get_paginator("list_metrics").paginate(
+            Dimensions=[{"Name": "EndpointName", "Value": endpoint}]
+        ):
+            for metric in page["Metrics"]:
+                names = {dimension["Name"] for dimension in metric["Dimensions"]}
+                found.setdefault(metric["MetricName"], set()).update(names)
+        return found
+
+    expected = {metric.name: set(metric.dimensions) for metric in published_by("async")}
+    silent = {"ExpiredRequests", "ResponseUploadFailures", "GPUUtilization", "GPUMemoryUtilization"}
+    wait_until(lambda: published().keys() == expected.keys() - silent)
+    assert all(dimensions == expected[name] for name, dimensions in published().items())
+
+
 # -- time
 
 
-def test_a_request_that_waits_for_too_long_expires(start_runtime: Any) -> None:
+def test_a_request_that_waits_for_too_long_expires(
+    start_runtime: Callable[..., Runtime],
+) -> None:
     """The shortest RequestTTLSeconds is a minute: here the queue is made to believe it is over."""
-    runtime: Runtime = start_runtime()
+    runtime = start_runtime()
     runtime.s3.create_bucket(Bucket=BUCKET)
     queue = listening_queue(runtime)
     endpoint = deploy(runtime, runtime.handler(ECHO), ErrorTopic=queue.topic_arn)
