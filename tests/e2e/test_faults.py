@@ -264,7 +264,11 @@ class TestHandlersThatFailLater:
 
 def serves(pid: int, endpoint: str) -> bool:
     """Whether a process writes the log of an endpoint."""
-    return f"/Endpoints/{endpoint}/" in str(Path(f"/proc/{pid}/fd/1").readlink())
+    try:
+        output = Path(f"/proc/{pid}/fd/1").readlink()
+    except FileNotFoundError:  # it has ended since it was listed
+        return False
+    return f"/Endpoints/{endpoint}/" in str(output)
 
 
 class TestProgramsOfOthers:
