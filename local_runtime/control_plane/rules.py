@@ -73,9 +73,7 @@ def check_endpoint_config(request: Mapping[str, Any]) -> None:
     _refuse(complaints)
 
 
-def check_async_models(
-    request: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]
-) -> None:
+def check_async_models(request: Mapping[str, Any], models: Mapping[str, Mapping[str, Any]]) -> None:
     """Check that what answers from a queue needs no parameter that its requests do not have.
 
     Source: service model of sagemaker-runtime: InvokeEndpointAsync has no TargetModel.
