@@ -13,7 +13,7 @@ CDK := node_modules/.bin/cdk
 ENVIRONMENTS := local dev staging prod
 PORT ?= 8566
 
-.PHONY: demo test lint synth local bench docs requirements snapshots clean
+.PHONY: demo test lint synth local bench interop docs requirements snapshots clean
 
 demo: $(RUNTIME) $(CDK)
 	$(BIN)/python -m tools.demo
@@ -37,8 +37,15 @@ synth: $(RUNTIME) $(CDK)
 local: $(RUNTIME)
 	$(BIN)/python -m local_runtime up --port $(PORT)
 
+# Measured, and written to docs/benchmarks.md.
 bench: $(DEV) $(CDK)
-	$(BIN)/python -m tools.bench
+	$(BIN)/python -m tools.bench rules
+	$(BIN)/python -m tools.bench synth
+	$(BIN)/python -m tools.bench runtime
+
+# Other people's clients against the local runtime, each in an environment of its own.
+interop: $(RUNTIME) $(CDK)
+	$(BIN)/python -m tools.interop
 
 # Pages that are generated; tests check that they are fresh.
 docs: $(DEV)
