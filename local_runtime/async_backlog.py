@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from hosting.endpoint import AsyncSpec
-from hosting.limits import ASYNC_PAYLOAD_MAX_BYTES
-from local_runtime.artifacts import S3Location
 from local_runtime.async_delivery import Delivery, Tools, persistently
 from local_runtime.async_errand import Errand
+from local_runtime.async_input import fetch_input
 from local_runtime.async_queue import AsyncRequest, QueuedRequest, Verdict
 from local_runtime.endpoints import Endpoint
 from local_runtime.errors import ModelError, RuntimeApiError
@@ -32,8 +31,7 @@ _log = logging.getLogger(__name__)
 _LOOK_S: Final = 0.2
 # Decided requests whose answers are not in the bucket yet; beyond it nothing new is begun.
 _MOST_DELIVERIES: Final = 64
-_DOWNLOAD_ATTEMPTS: Final = 3
-_DOWNLOAD_RETRY_S: Final = 0.2
+_SMALL_INPUTS_BYTES: Final = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -44,6 +42,7 @@ class _Ticket:
     request: AsyncRequest
     received_s: float
     expires_s: float
+    body: Body | None = None
     attempts: int = 0
 
 
@@ -59,8 +58,10 @@ class _Ending:
 class Backlog:
     """The queue before an endpoint's instances.
 
-    Invariant: a request that the durable queue holds is exactly one of waiting, worked on, or being
-    delivered.
+    A request's input is fetched shortly before an instance can begin it, so that none waits for S3.
+
+    Invariant: a request that the durable queue holds is exactly one of waiting, being fetched,
+    ready, worked on, or being delivered.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class Backlog:
         self._loop = asyncio.get_running_loop()
         self._delivery = Delivery(tools, region=endpoint.region, endpoint=endpoint.name, spec=spec)
         self._waiting: deque[_Ticket] = deque()
+        self._ready: deque[_Ticket] = deque()
+        self._fetching = 0
         self._busy: Counter[Instance] = Counter()
         self._working = 0
         self._delivering = 0
@@ -157,6 +160,7 @@ class Backlog:
         if self._look is not None:
             self._look.cancel()
         self._waiting.clear()
+        self._ready.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -167,19 +171,18 @@ class Backlog:
     def pump(self) -> None:
         """Begin as much as there is room for."""
         self._expire()
-        while self._waiting and self._delivering < _MOST_DELIVERIES:
+        while self._delivering < _MOST_DELIVERIES and (self._ready or self._waiting):
             if self._closed_because is not None:
-                reason = f"ClientError: {self._closed_because}"
-                self._fail(self._waiting.popleft(), reason, "InvocationFailures")
-                continue
-            place = self._free_place()
-            if place is None:
+                ticket = (self._ready or self._waiting).popleft()
+                self._fail(ticket, f"ClientError: {self._closed_because}", "InvocationFailures")
+            elif self._ready and (place := self._free_place()) is not None:
+                self._begin(self._ready.popleft(), *place)
+            elif self._waiting and self._fetching + len(self._ready) < self._ahead():
+                self._fetching += 1
+                self._spawn(self._fetch(self._waiting.popleft()))
+            else:
                 break
-            variant, instance = place
-            self._busy[instance] += 1
-            self._working += 1
-            self._spawn(self._work(self._waiting.popleft(), variant, instance))
-        if self._waiting and self._look is None:
+        if (self._waiting or self._ready) and self._look is None:
             self._look = self._loop.call_later(_LOOK_S, self._looked)
 
     def _looked(self) -> None:
@@ -194,19 +197,18 @@ class Backlog:
         now_s = self._loop.time()
         if now_s < self._next_expiry_s:
             return
-        alive: deque[_Ticket] = deque()
-        for ticket in self._waiting:
-            if ticket.expires_s > now_s:
-                alive.append(ticket)
-                continue
+        expired = [t for t in (*self._waiting, *self._ready) if t.expires_s <= now_s]
+        self._waiting = deque(t for t in self._waiting if t.expires_s > now_s)
+        self._ready = deque(t for t in self._ready if t.expires_s > now_s)
+        alive = (ticket.expires_s for ticket in (*self._waiting, *self._ready))
+        self._next_expiry_s = min(alive, default=float("inf"))
+        for ticket in expired:
             ttl_s = ticket.request.expires_at_s - ticket.request.received_at_s
             reason = (
-                f"ClientError: The request expired: it was in the queue for longer than its"
+                "ClientError: The request expired: it was in the queue for longer than its"
                 f" RequestTTLSeconds ({ttl_s:.0f})."
             )
             self._fail(ticket, reason, "ExpiredRequests")
-        self._waiting = alive
-        self._next_expiry_s = min((t.expires_s for t in alive), default=float("inf"))
 
     def _free_place(self) -> tuple[Variant, Instance] | None:
         free = [
@@ -218,6 +220,24 @@ class Backlog:
             return free[0] if free else None
         weights = [variant.weight for variant, _ in free]
         return random.choices(free, weights)[0]  # noqa: S311 - no secret
+
+    def _ahead(self) -> int:
+        """How many inputs may be fetched before there is room for them.
+
+        As many as the instances work on at once; small ones as many as can be on their way, so that
+        quick handlers find one whenever they have answered.
+        """
+        places = sum(
+            self._concurrency(instance)
+            for variant in self._variants()
+            if variant.weight > 0
+            for instance in variant.instances
+            if instance.available
+        )
+        fetched_bytes = sum(len(ticket.body) for ticket in self._ready if ticket.body is not None)
+        if places == 0 or fetched_bytes > _SMALL_INPUTS_BYTES:
+            return places
+        return max(places, self._tools.settings.limits.async_transfers)
 
     def _variants(self) -> list[Variant]:
         fleet = self._endpoint.fleet
@@ -250,65 +270,55 @@ class Backlog:
 
     # -- one request
 
+    async def _fetch(self, ticket: _Ticket) -> None:
+        try:
+            ticket.body = await fetch_input(
+                self._tools, self._endpoint, ticket.id, ticket.request, variant=self._variant
+            )
+        except TransferError as error:
+            reason = f"ClientError: Failed to download the inference request: {error}"
+            self._fail(ticket, reason, "RequestDownloadFailures")
+        else:
+            self._ready.append(ticket)
+        finally:
+            self._fetching -= 1
+        self.pump()
+
+    def _begin(self, ticket: _Ticket, variant: Variant, instance: Instance) -> None:
+        self._busy[instance] += 1
+        self._working += 1
+        self._spawn(self._work(ticket, variant, instance))
+
     async def _work(self, ticket: _Ticket, variant: Variant, instance: Instance) -> None:
         waited_ms = (self._loop.time() - ticket.received_s) * 1e3
         try:
             ending = await self._invoked(ticket, variant, instance)
-            if ending is not None:
-                self._record("TimeInBacklog", waited_ms, variant.name)
-                await self._decide(ticket, ending)
         finally:
             self._working -= 1
             self._busy[instance] -= 1
             if self._busy[instance] == 0:
                 del self._busy[instance]
         if ending is None:
-            self._waiting.appendleft(ticket)
+            self._ready.appendleft(ticket)
             self._next_expiry_s = min(self._next_expiry_s, ticket.expires_s)
         else:
-            self._delivering += 1
-            self._spawn(self._deliver(ticket, ending))
+            ticket.body = None
+            self._record("TimeInBacklog", waited_ms, variant.name)
+            self._end(ticket, ending)
         self.pump()
 
     async def _invoked(
         self, ticket: _Ticket, variant: Variant, instance: Instance
     ) -> _Ending | None:
         """How the containers have answered; None when the request must wait for another chance."""
-        try:
-            body = await self._body(ticket, variant)
-        except TransferError as error:
-            reason = f"ClientError: Failed to download the inference request: {error}"
-            return _failure(variant.name, reason, "RequestDownloadFailures")
+        assert ticket.body is not None, "it was fetched"
         errand = Errand(ticket.request, instance, self._tools.settings.limits.pipeline_hop_bytes)
         started_s = time.monotonic()
-        outcome = await errand.run(body)
+        outcome = await errand.run(ticket.body)
         if isinstance(outcome, RuntimeApiError) and self._may_try_again(ticket, instance, errand):
             return None
         self._measure(variant, outcome, time.monotonic() - started_s)
         return self._ending(outcome, variant, errand)
-
-    async def _body(self, ticket: _Ticket, variant: Variant) -> Body:
-        where = ticket.request.input_location
-        if where is None:
-            inline = await persistently(lambda: self._tools.queue.body(ticket.id))
-            assert inline is not None, "a request without a location came with a body"
-            return inline
-        location = S3Location.parse(where)
-        for attempt in range(1, _DOWNLOAD_ATTEMPTS + 1):
-            started_s = self._loop.time()
-            try:
-                body = await self._tools.in_thread(
-                    lambda: self._tools.transfer.download(location, limit=ASYNC_PAYLOAD_MAX_BYTES)
-                )
-            except TransferError as error:
-                if error.code is not None or attempt == _DOWNLOAD_ATTEMPTS:
-                    raise
-                await asyncio.sleep(_DOWNLOAD_RETRY_S)
-            else:
-                took_us = (self._loop.time() - started_s) * 1e6
-                self._record("RequestDownloadLatency", took_us, variant.name)
-                return body
-        raise AssertionError("the last attempt returns or raises")
 
     def _may_try_again(self, ticket: _Ticket, instance: Instance, errand: Errand) -> bool:
         """Whether nothing was decided about the request by what has happened to it."""
@@ -359,22 +369,18 @@ class Backlog:
 
     def _fail(self, ticket: _Ticket, reason: str, metric: str) -> None:
         """End a request that no instance has seen."""
+        self._end(ticket, _failure(self._variant, reason, metric))
+
+    def _end(self, ticket: _Ticket, ending: _Ending) -> None:
         self._delivering += 1
-        self._spawn(self._decide_and_deliver(ticket, _failure(self._variant, reason, metric)))
+        self._spawn(self._decide_and_deliver(ticket, ending))
 
     async def _decide_and_deliver(self, ticket: _Ticket, ending: _Ending) -> None:
-        await self._decide(ticket, ending)
-        await self._deliver(ticket, ending)
-
-    async def _decide(self, ticket: _Ticket, ending: _Ending) -> None:
-        await persistently(
-            lambda: self._tools.queue.decide(ticket.id, ending.verdict, ending.answer)
-        )
+        verdict = ending.verdict
+        await persistently(lambda: self._tools.queue.decide(ticket.id, verdict, ending.answer))
         for metric in ending.metrics:
-            self._record(metric, 1, ending.verdict.variant)
-
-    async def _deliver(self, ticket: _Ticket, ending: _Ending) -> None:
-        await self._deliver_from_queue(ticket.id, ticket.request, ending.verdict)
+            self._record(metric, 1, verdict.variant)
+        await self._deliver_from_queue(ticket.id, ticket.request, verdict)
         self._delivering -= 1
         self.pump()
 
@@ -419,7 +425,7 @@ class Backlog:
     def depth(self) -> dict[str, float]:
         """Requests by how far they are, and the age of the oldest that waits, in seconds."""
         return {
-            "waiting": len(self._waiting),
+            "waiting": len(self._waiting) + self._fetching + len(self._ready),
             "processing": self._working,
             "delivering": self._delivering,
             "oldest_s": round(self._age_of_oldest_s(), 3),
@@ -427,7 +433,8 @@ class Backlog:
 
     def _size(self) -> float:
         """Requests that wait or are being processed."""
-        return float(len(self._waiting) + self._working + self._delivering)
+        queued = len(self._waiting) + self._fetching + len(self._ready)
+        return float(queued + self._working + self._delivering)
 
     def _instances(self) -> int | None:
         """How many run; None while that is not known, at the start of the process."""
@@ -445,9 +452,8 @@ class Backlog:
         return self._size() / instances
 
     def _age_of_oldest_s(self) -> float:
-        if not self._waiting:
-            return 0.0
-        return self._loop.time() - min(self._waiting[0].received_s, self._waiting[-1].received_s)
+        first = [tickets[0].received_s for tickets in (self._ready, self._waiting) if tickets]
+        return self._loop.time() - min(first) if first else 0.0
 
     def _without_capacity(self) -> float | None:
         instances = self._instances()
