@@ -203,7 +203,13 @@ def test_joined_gzip_files_and_padding_are_read_as_one(tmp_path: Path) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(content=st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.binary()))
+@given(
+    content=st.dictionaries(
+        st.from_regex(r"[a-z]{1,8}", fullmatch=True),
+        st.binary(),
+        max_size=LIMITS.model_members // 2,
+    )
+)
 def test_every_file_comes_out_as_it_went_in(unpacked: Any, content: dict[str, bytes]) -> None:
     folder = unpacked(*content.items())
 
