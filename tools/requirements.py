@@ -19,7 +19,7 @@ RUNTIME = ROOT / "requirements.txt"
 DEV = ROOT / "requirements-dev.txt"
 HEADER = "# Exported from pyproject.toml, for `make requirements` to renew.\n"
 
-_RUNTIME_EXTRAS = ("rules", "local", "handlers", "node")
+_RUNTIME_EXTRAS = ("rules", "local", "handlers", "benchmark", "monitoring", "node")
 _DEV_ARGUMENTS = ("--extra", "train", "--group", "dev")
 
 
