@@ -170,6 +170,12 @@ class MetricStore:
         with self._lock:
             return list(dict.fromkeys(unit for unit, _ in self._series.get(metric, {})))
 
+    def newest_s(self, metric: MetricName) -> float | None:
+        """When the newest sample of a metric was taken, by the wall; None without any."""
+        with self._lock:
+            found = [series.newest_s for series in self._series.get(metric, {}).values()]
+        return max(found) / self.speed if found else None
+
     def metrics(
         self, region: str, wanted: Callable[[MetricName], bool], *, since_s: float | None = None
     ) -> list[MetricName]:

@@ -32,9 +32,23 @@ class Answer:
 
 
 def answer(
-    store: MetricStore, region: str, queries: Sequence[Query], start_s: float, end_s: float
+    store: MetricStore,
+    region: str,
+    queries: Sequence[Query],
+    start_s: float,
+    end_s: float,
+    *,
+    service_time: bool = False,
 ) -> list[Answer]:
-    """Answer the queries of a GetMetricData, times and periods being the wall's.
+    """Answer the queries of a GetMetricData.
+
+    Args:
+        store: the metrics.
+        region: theirs.
+        queries: as the API takes them.
+        start_s: the beginning, in seconds since 1970.
+        end_s: the end.
+        service_time: whether the times and the periods are the service's, and not the wall's.
 
     Raises:
         ValidationException: a query is not complete, or an expression cannot be read.
@@ -49,7 +63,7 @@ def answer(
             end_s,
             period_s,
             unit=stat.get("Unit"),
-            service_time=False,
+            service_time=service_time,
         )
         return _statistics(tallies, stat, query)
 
