@@ -73,6 +73,30 @@ def answer(
     return _evaluated(queries, read, span)
 
 
+def answer_whole(
+    store: MetricStore, region: str, queries: Sequence[Query], start_s: float, end_s: float
+) -> list[Answer]:
+    """Answer queries with one datapoint each, of all samples in a range of service time.
+
+    Raises:
+        ValidationException: as ``answer`` does.
+    """
+
+    def read(query: Query) -> Series:
+        stat = query["MetricStat"]
+        parts = store.periods(
+            MetricName.of(region, stat["Metric"]),
+            start_s,
+            end_s,
+            ALARM_STEP_S,
+            unit=stat.get("Unit"),
+            service_time=True,
+        )
+        return _statistics({0: merged(parts.values())} if parts else {}, stat, query)
+
+    return _evaluated(queries, read, lambda _: (0, 1))
+
+
 def alarm_points(
     store: MetricStore, region: str, alarm: Query, end_s: float, count: int
 ) -> list[float | None]:
