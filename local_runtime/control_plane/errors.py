@@ -8,7 +8,8 @@ ApiError
 ├── InvalidParameterValue    CloudWatch's words for values that it cannot take,
 ├── InvalidParameterCombination    or not together
 ├── InvalidNextToken         for a token that no list has handed out,
-├── InvalidParameterInput    and for a dashboard that it cannot read
+├── DashboardInvalidInputError    for a dashboard that it cannot read,
+├── DashboardNotFoundError        and for one that does not exist
 ├── ObjectNotFoundException  Application Auto Scaling's word for what is not registered
 ├── ResourceNotFoundException
 └── InvalidNextTokenException
@@ -21,6 +22,14 @@ class ApiError(Exception):
     """A request refused; the class name is the code that boto3 shows."""
 
     status = 400
+
+    def __init__(self, message: str = "", **members: object) -> None:
+        """Args:
+        message: for people.
+        members: what the error's shape in the service model has besides.
+        """
+        super().__init__(message)
+        self.members = members
 
     @property
     def code(self) -> str:
@@ -62,8 +71,14 @@ class InvalidNextTokenException(ApiError):  # noqa: N818 - the service's name fo
     """A token that no list has handed out."""
 
 
-class InvalidParameterInput(ApiError):  # noqa: N818 - the service's name for it
-    """A dashboard body that CloudWatch cannot read."""
+class DashboardInvalidInputError(ApiError):
+    """A dashboard that CloudWatch cannot take."""
+
+
+class DashboardNotFoundError(ApiError):
+    """A dashboard that CloudWatch does not have."""
+
+    status = 404
 
 
 class ResourceNotFoundException(ApiError):  # noqa: N818 - the service's name for it

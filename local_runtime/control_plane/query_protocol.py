@@ -95,13 +95,32 @@ def response(operation: OperationModel, answer: Mapping[str, Any], request_id: s
     return _document(operation, root)
 
 
-def error(operation: OperationModel, code: str, message: str, request_id: str) -> bytes:
-    """Write a refusal."""
+def error(
+    operation: OperationModel,
+    code: str,
+    message: str,
+    request_id: str,
+    *,
+    shape: StructureShape | None = None,
+    members: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Write a refusal.
+
+    Args:
+        operation: any of the service.
+        code: the error's.
+        message: for people.
+        request_id: of the request refused.
+        shape: of the error, when it has more members than the message.
+        members: those.
+    """
     root = ET.Element("ErrorResponse")
     fault = ET.SubElement(root, "Error")
     ET.SubElement(fault, "Type").text = "Sender"
     ET.SubElement(fault, "Code").text = code
     ET.SubElement(fault, "Message").text = _NOT_XML.sub("\ufffd", message)
+    if shape is not None and members:
+        _write_members(fault, shape, members)
     ET.SubElement(root, "RequestId").text = request_id
     return _document(operation, root)
 

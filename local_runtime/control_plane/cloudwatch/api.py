@@ -63,7 +63,7 @@ class CloudWatchApi:
         self.book = book
         self.evaluation = evaluation
         self._now_s = now_s
-        dashboards = Dashboards(book.account_id, now_s=now_s)
+        self.dashboards = dashboards = Dashboards(book.account_id, now_s=now_s)
         self.operations: dict[str, Operation] = {
             "PutMetricData": self.put_metric_data,
             "GetMetricStatistics": self.get_metric_statistics,
@@ -345,6 +345,8 @@ class CloudWatchApi:
 
     def _tags(self, request: Json) -> dict[str, str]:
         tags = self.book.tags(request["ResourceARN"])
+        if tags is None:
+            tags = self.dashboards.tags(request["ResourceARN"])
         if tags is None:
             raise ResourceNotFound(f"Unknown resource: {request['ResourceARN']}")
         return tags

@@ -36,8 +36,6 @@ TARGET: Final = "GraniteServiceVersion20100801."
 # Source: API reference, PutMetricData: "each request is limited to 1 MB in size".
 _BODY_LIMIT_BYTES: Final = 1024 * 1024
 _CBOR_PATH: Final = re.compile(r"/service/GraniteServiceVersion20100801/operation/(?P<name>\w+)")
-# The codes that old clients know, which the service model gives to the shapes' names.
-_QUERY_CODES: Final = {"ValidationException": "ValidationError"}
 
 
 def recognize(environ: Mapping[str, Any]) -> Protocol | None:
@@ -82,7 +80,9 @@ def answer(
         headers, payload = _failure(protocol, "NotImplemented", message, request_id)
     except ApiError as refusal:
         status = HTTPStatus(refusal.status)
-        headers, payload = _failure(protocol, refusal.code, str(refusal), request_id)
+        headers, payload = _failure(
+            protocol, refusal.code, str(refusal), request_id, refusal.members
+        )
     return (
         status,
         [
@@ -168,22 +168,38 @@ def _success(
 
 
 def _failure(
-    protocol: Protocol, code: str, message: str, request_id: str
+    protocol: Protocol,
+    code: str,
+    message: str,
+    request_id: str,
+    members: Mapping[str, Any] | None = None,
 ) -> tuple[list[tuple[str, str]], bytes]:
-    old_code = _QUERY_CODES.get(code, code)
+    more = {} if members is None else members
+    shape = _error_shape(code)
+    # The service model gives the code that clients of the query form know to the shape's name.
+    old_code = code if shape is None else shape.metadata.get("error", {}).get("code", code)
     # Clients of the newer protocols show the old code, so that programs need not change.
     compatible = ("x-amzn-query-error", f"{old_code};Sender")
     match protocol:
         case "json":
-            body = json.dumps({"__type": code, "message": message}).encode()
+            body = json.dumps({"__type": code, "message": message, **more}).encode()
             return [*_json_headers(), compatible], body
         case "cbor":
-            shape = f"com.amazonaws.cloudwatch#{code}"
-            return [*_cbor_headers(), compatible], encode({"__type": shape, "message": message})
+            name = f"com.amazonaws.cloudwatch#{code}"
+            body = encode({"__type": name, "message": message, **more})
+            return [*_cbor_headers(), compatible], body
         case "query":
             operation = service_model(SERVICE).operation_model("DescribeAlarms")
-            document = query_protocol.error(operation, old_code, message, request_id)
+            document = query_protocol.error(
+                operation, old_code, message, request_id, shape=shape, members=more
+            )
             return [("Content-Type", query_protocol.CONTENT_TYPE)], document
+
+
+def _error_shape(code: str) -> StructureShape | None:
+    model = service_model(SERVICE)
+    shape = model.shape_for(code) if code in model.shape_names else None
+    return shape if isinstance(shape, StructureShape) else None
 
 
 def _json_headers() -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from local_runtime.control_plane.cloudformation.errors import ResourceFailed
 from local_runtime.control_plane.cloudformation.resource_types.base import (
     Context,
     Live,
@@ -29,8 +30,8 @@ class Alarm(ResourceType):
         return Live(physical_id=name, attributes={"Arn": arn})
 
     def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
-        del old
         self._put(context, live.physical_id, new)
+        _retag(context, str(live.attributes["Arn"]), old, new)
         return live
 
     def delete(self, context: Context, live: Live, properties: Properties) -> None:
@@ -58,7 +59,6 @@ class Dashboard(ResourceType):
 
     name_property = "DashboardName"
     create_only: frozenset[str] | None = frozenset({"DashboardName"})
-    ignored = frozenset({"Tags"})
 
     def create(self, context: Context, properties: Properties) -> Live:
         name = str(properties.get("DashboardName", context.name(longest=_ALARM_NAME_LENGTH)))
@@ -66,8 +66,9 @@ class Dashboard(ResourceType):
         return Live(physical_id=name)
 
     def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
-        del old
         self._put(context, live.physical_id, new)
+        arn = context.arn(_CLOUDWATCH, f"dashboard/{live.physical_id}", region=False)
+        _retag(context, arn, old, new)
         return live
 
     def delete(self, context: Context, live: Live, properties: Properties) -> None:
@@ -77,8 +78,22 @@ class Dashboard(ResourceType):
 
     @staticmethod
     def _put(context: Context, name: str, properties: Properties) -> None:
-        request = {"DashboardName": name, "DashboardBody": properties["DashboardBody"]}
+        if "DashboardBody" not in properties:
+            raise ResourceFailed("Property DashboardBody cannot be empty.")
+        request = {**properties, "DashboardName": name, "Tags": context.tags(properties)}
         context.call(_CLOUDWATCH, "PutDashboard", request)
+
+
+def _retag(context: Context, arn: str, old: Properties, new: Properties) -> None:
+    """Bring the tags in line: a Put takes them only for what is new."""
+    before = {tag["Key"] for tag in context.tags_before(old)}
+    after = context.tags(new)
+    dropped = sorted(before - {tag["Key"] for tag in after})
+    if dropped:
+        request = {"ResourceARN": arn, "TagKeys": dropped}
+        context.call(_CLOUDWATCH, "UntagResource", request)
+    if after:
+        context.call(_CLOUDWATCH, "TagResource", {"ResourceARN": arn, "Tags": after})
 
 
 class LogGroup(ResourceType):
