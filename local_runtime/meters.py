@@ -16,6 +16,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from hosting.endpoint import EndpointKind
@@ -58,7 +59,7 @@ class Tally:
         self.total = 0.0
         self.smallest = math.inf
         self.largest = -math.inf
-        self.values: dict[float, float] = {}
+        self.values: dict[float, float] = {}  # rounded
 
     def add(self, value: float, count: float = 1.0) -> None:
         """Take in ``count`` samples of one value."""
@@ -66,7 +67,8 @@ class Tally:
         self.total += value * count
         self.smallest = min(self.smallest, value)
         self.largest = max(self.largest, value)
-        self.values[value] = self.values.get(value, 0.0) + count
+        near = _rounded(value)
+        self.values[near] = self.values.get(near, 0.0) + count
 
     def add_all(self, values: Sequence[float]) -> None:
         """Take in one sample of each value; much cheaper than one after the other."""
@@ -74,21 +76,17 @@ class Tally:
         self.total += sum(values)
         self.smallest = min(self.smallest, *values)
         self.largest = max(self.largest, *values)
-        for value, count in Counter(values).items():
+        for value, count in Counter(map(_rounded, values)).items():
             self.values[value] = self.values.get(value, 0.0) + count
 
     def document(self) -> dict[str, Any]:
         """As it travels."""
-        rounded: dict[float, float] = {}
-        for value, count in self.values.items():
-            near = _rounded(value)
-            rounded[near] = rounded.get(near, 0.0) + count
         return {
             "count": self.count,
             "sum": self.total,
             "min": self.smallest,
             "max": self.largest,
-            "values": list(rounded.items()),
+            "values": list(self.values.items()),
         }
 
 
@@ -327,6 +325,7 @@ def _check(name: str, variant: str | None, container: str | None) -> None:
             raise ValueError(f"{name} needs dimension {dimension}")
 
 
+@lru_cache(1 << 16)  # times in microseconds come again and again
 def _rounded(value: float) -> float:
     if value == 0 or not math.isfinite(value):
         return value

@@ -1,6 +1,7 @@
 """What the requests of a variant on instances leave behind, and how busy its instances are.
 
-A request costs one tuple in a list; the sums are made once per interval, see ``meters``.
+A request costs one tuple in a list; the sums are made for some hundred at a time, and leave once
+per interval, see ``meters``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 _MICROSECONDS: Final = 1e6
 _GIB: Final = 1024**3
+# Requests that are summed up together: few enough that the sum makes no other request wait.
+_AT_ONCE: Final = 256
 # Endpoints have 30 GB unless the variant says otherwise.
 # Source: https://docs.aws.amazon.com/sagemaker/latest/dg/host-instance-storage.html
 _VOLUME_GB: Final = 30
@@ -121,6 +124,8 @@ class RequestMeter:
         elif isinstance(outcome, Exception):
             status = 503
         self._requests.append((hops_s, total_s, status))
+        if len(self._requests) >= _AT_ONCE:
+            self._sum_up()
 
     def close(self) -> None:
         """Count no more."""
@@ -133,9 +138,21 @@ class RequestMeter:
     def collect(self, meters: Meters, *, minute_ends: bool) -> None:
         """Sum up what has come in since the last call."""
         del meters
+        self._sum_up()
+        if not minute_ends:
+            return
+        if self._quiet:
+            # Users see zeros, and target tracking needs them to scale in.
+            self._record("Invocations", 0.0)
+            self._record("InvocationsPerInstance", 0.0)
+        self._quiet = True
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._look())
+
+    def _sum_up(self) -> None:
+        """By columns: no request is answered meanwhile."""
         requests, self._requests = self._requests, []
         if requests:
-            # By columns: there may be ten thousand, and no request is answered meanwhile.
             models_s = [sum(hops_s) for hops_s, _, _ in requests]
             totals_s = [total_s for _, total_s, _ in requests]
             self._record_times("ModelLatency", models_s)
@@ -152,15 +169,6 @@ class RequestMeter:
             share = 1 / max(len(self._instances()), 1)
             self._record("Invocations", 1.0, count=len(requests))
             self._record("InvocationsPerInstance", share, count=len(requests))
-        if not minute_ends:
-            return
-        if self._quiet:
-            # Users see zeros, and target tracking needs them to scale in.
-            self._record("Invocations", 0.0)
-            self._record("InvocationsPerInstance", 0.0)
-        self._quiet = True
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.ensure_future(self._look())
 
     def _record(
         self, name: str, value: float, container: str | None = None, *, count: int = 1
