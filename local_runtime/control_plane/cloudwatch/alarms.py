@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from hosting.alarms import AlarmRule, State, Verdict
-from local_runtime.control_plane.cloudwatch import composite_rule
 from local_runtime.control_plane.cloudwatch.composite_rule import CompositeRule
-from local_runtime.control_plane.errors import ResourceNotFound
+from local_runtime.control_plane.cloudwatch.suppression import Suppression
+from local_runtime.control_plane.errors import ResourceNotFound, ValidationException
 
 Request = dict[str, Any]
 Kind = Literal["MetricAlarm", "CompositeAlarm"]
@@ -22,7 +22,7 @@ HistoryType = Literal["ConfigurationUpdate", "StateUpdate", "Action"]
 
 # AWS keeps two weeks of history; the number is what a laptop can hold of an alarm that flaps.
 _HISTORY_ITEMS: Final = 20_000
-_INITIAL_REASON: Final = "Unchecked: Initial alarm creation"
+INITIAL_REASON: Final = "Unchecked: Initial alarm creation"
 _ACTION_MEMBERS: Final[Mapping[State, str]] = {
     "OK": "OKActions",
     "ALARM": "AlarmActions",
@@ -51,7 +51,7 @@ class Alarm:
     request: Request
     updated_at_s: float
     state: State = "INSUFFICIENT_DATA"
-    reason: str = _INITIAL_REASON
+    reason: str = INITIAL_REASON
     reason_data: str | None = None
     state_updated_at_s: float = 0.0
     transitioned_at_s: float = 0.0
@@ -59,6 +59,7 @@ class Alarm:
     evaluated_until_s: float | None = None
     rule: AlarmRule | None = None
     composite: CompositeRule | None = None
+    suppression: Suppression | None = None
 
     @property
     def actions_enabled(self) -> bool:
@@ -159,11 +160,17 @@ class AlarmBook:
         rule: AlarmRule | None = None,
         composite: CompositeRule | None = None,
     ) -> Alarm:
-        """Create an alarm, or give one of the same name new settings; its state stays."""
+        """Create an alarm, or give one of the same name new settings; its state stays.
+
+        Raises:
+            ValidationException: the name belongs to an alarm of the other kind.
+        """
         name = request["AlarmName"]
         with self._lock:
             book, now_s = self._of(region), self._now_s()
             before = book.alarms.get(name)
+            if before is not None and before.kind != kind:
+                raise ValidationException(f"{name} is the name of a {before.kind} already")
             alarm = Alarm(
                 name=name,
                 arn=self.arn(region, name),
@@ -182,7 +189,9 @@ class AlarmBook:
                 alarm.state_updated_at_s = before.state_updated_at_s
                 alarm.transitioned_at_s = before.transitioned_at_s
                 alarm.datapoints = before.datapoints
+                alarm.suppression = Suppression.of(request, before.state)
             else:
+                alarm.suppression = Suppression.of(request, alarm.state)
                 # As AWS says of PutMetricAlarm: tags are taken only when the alarm is new.
                 book.tags[alarm.arn] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
             book.alarms[name] = alarm
@@ -197,6 +206,8 @@ class AlarmBook:
 
         Raises:
             ResourceNotFound: one does not exist; then none is removed.
+            ValidationException: a composite alarm that stays names one of them, or two are
+                composite.
         """
         with self._lock:
             book = self._of(region)
@@ -204,13 +215,26 @@ class AlarmBook:
             missing = [name for name in wanted if name not in book.alarms]
             if missing:
                 raise ResourceNotFound(f"Unknown alarms: {', '.join(missing)}")
-            for name in wanted:
-                alarm = book.alarms.pop(name, None)
-                if alarm is not None:
-                    self._remember(
-                        alarm, "ConfigurationUpdate", f'Alarm "{name}" deleted', {"type": "Delete"}
+            composites = [name for name in wanted if book.alarms[name].composite is not None]
+            if len(set(composites)) > 1:
+                raise ValidationException(
+                    "Only one composite alarm can be deleted per request,"
+                    f" got {', '.join(composites)}"
+                )
+            for alarm in book.alarms.values():
+                needed = () if alarm.composite is None else alarm.composite.alarms
+                held = [name for name in wanted if name in needed]
+                if held and alarm.name not in wanted:
+                    raise ValidationException(
+                        f"Cannot delete {held[0]} as there are composite alarm(s) depending on it"
+                        f" ({alarm.name})."
                     )
-                    book.tags.pop(alarm.arn, None)
+            for name in dict.fromkeys(wanted):
+                gone = book.alarms.pop(name)
+                self._remember(
+                    gone, "ConfigurationUpdate", f'Alarm "{name}" deleted', {"type": "Delete"}
+                )
+                book.tags.pop(gone.arn, None)
 
     def find(self, region: str, name: str) -> Alarm | None:
         """The alarm of this name."""
@@ -321,22 +345,6 @@ class AlarmBook:
                 data=data,
             )
         )
-
-
-def composite_state(alarm: Alarm, find: Callable[[str], Alarm | None]) -> State:
-    """The state of a composite alarm now."""
-    assert alarm.composite is not None
-
-    def state_of(name: str) -> str | None:
-        found = find(name)
-        return None if found is None else found.state
-
-    return "ALARM" if alarm.composite.holds(state_of) else "OK"
-
-
-def read_composite(text: str) -> CompositeRule:
-    """Read an AlarmRule; raises ``composite_rule.RuleError``."""
-    return composite_rule.parse(text)
 
 
 def reason(

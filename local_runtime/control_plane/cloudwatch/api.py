@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from local_runtime.control_plane.cloudwatch import composite_rule, queries
-from local_runtime.control_plane.cloudwatch.alarms import Alarm, AlarmBook
+from local_runtime.control_plane.cloudwatch import queries
+from local_runtime.control_plane.cloudwatch.alarm_operations import AlarmOperations
+from local_runtime.control_plane.cloudwatch.alarms import AlarmBook
 from local_runtime.control_plane.cloudwatch.dashboards import Dashboards
 from local_runtime.control_plane.cloudwatch.evaluation import Evaluation
 from local_runtime.control_plane.cloudwatch.metric_store import (
@@ -18,8 +18,8 @@ from local_runtime.control_plane.cloudwatch.metric_store import (
     MetricStore,
     dimensions,
 )
+from local_runtime.control_plane.cloudwatch.pages import page_of
 from local_runtime.control_plane.cloudwatch.parameters import (
-    alarm_rule,
     check_period,
     check_span,
     check_statistics,
@@ -27,22 +27,17 @@ from local_runtime.control_plane.cloudwatch.parameters import (
 )
 from local_runtime.control_plane.cloudwatch.statistics import Tally
 from local_runtime.control_plane.errors import (
-    InvalidNextToken,
     InvalidParameterCombination,
     InvalidParameterValue,
     ResourceNotFound,
-    ValidationException,
 )
 from local_runtime.control_plane.service_model import validate
 
 Json = dict[str, Any]
 Operation = Callable[[Json, str], Json]
-_T = TypeVar("_T")
 
 _SERVICE: Final = "cloudwatch"
 _METRICS_PER_PAGE: Final = 500
-_ALARMS_PER_PAGE: Final = 50
-_HISTORY_PER_PAGE: Final = 100
 # Source: API reference, GetMetricStatistics: "a maximum of 1,440 data points".
 _DATAPOINTS_LIMIT: Final = 1440
 _RECENT_S: Final = 3 * 3600
@@ -61,7 +56,7 @@ class CloudWatchApi:
     ) -> None:
         self.store = store
         self.book = book
-        self.evaluation = evaluation
+        alarms = AlarmOperations(book, evaluation)
         self._now_s = now_s
         self.dashboards = dashboards = Dashboards(book.account_id, now_s=now_s)
         self.operations: dict[str, Operation] = {
@@ -69,15 +64,15 @@ class CloudWatchApi:
             "GetMetricStatistics": self.get_metric_statistics,
             "GetMetricData": self.get_metric_data,
             "ListMetrics": self.list_metrics,
-            "PutMetricAlarm": self.put_metric_alarm,
-            "PutCompositeAlarm": self.put_composite_alarm,
-            "DescribeAlarms": self.describe_alarms,
-            "DescribeAlarmsForMetric": self.describe_alarms_for_metric,
-            "DescribeAlarmHistory": self.describe_alarm_history,
-            "DeleteAlarms": self.delete_alarms,
-            "SetAlarmState": self.set_alarm_state,
-            "EnableAlarmActions": self.enable_alarm_actions,
-            "DisableAlarmActions": self.disable_alarm_actions,
+            "PutMetricAlarm": alarms.put_metric_alarm,
+            "PutCompositeAlarm": alarms.put_composite_alarm,
+            "DescribeAlarms": alarms.describe_alarms,
+            "DescribeAlarmsForMetric": alarms.describe_alarms_for_metric,
+            "DescribeAlarmHistory": alarms.describe_alarm_history,
+            "DeleteAlarms": alarms.delete_alarms,
+            "SetAlarmState": alarms.set_alarm_state,
+            "EnableAlarmActions": alarms.enable_alarm_actions,
+            "DisableAlarmActions": alarms.disable_alarm_actions,
             "PutDashboard": dashboards.put_dashboard,
             "GetDashboard": dashboards.get_dashboard,
             "ListDashboards": dashboards.list_dashboards,
@@ -215,113 +210,8 @@ class CloudWatchApi:
 
         since_s = self._now_s() - _RECENT_S if "RecentlyActive" in request else None
         found = self.store.metrics(region, wanted, since_s=since_s)
-        page, token = _page(found, request, _METRICS_PER_PAGE)
+        page, token = page_of(found, request, _METRICS_PER_PAGE)
         return {"Metrics": [metric.document() for metric in page], **token}
-
-    # Alarms.
-
-    def put_metric_alarm(self, request: Json, region: str) -> Json:
-        self.book.put(region, "MetricAlarm", request, rule=alarm_rule(request))
-        return {}
-
-    def put_composite_alarm(self, request: Json, region: str) -> Json:
-        try:
-            composite = composite_rule.parse(request["AlarmRule"])
-        except composite_rule.RuleError as fault:
-            raise ValidationException(str(fault)) from None
-        missing = [name for name in composite.alarms if self.book.find(region, name) is None]
-        if missing:
-            raise ValidationException(
-                f"Could not save the composite alarm as alarms [{', '.join(missing)}] in the alarm"
-                " rule do not exist"
-            )
-        self.book.put(region, "CompositeAlarm", request, composite=composite)
-        return {}
-
-    def describe_alarms(self, request: Json, region: str) -> Json:
-        kinds = request.get("AlarmTypes", ["MetricAlarm"])
-        names = request.get("AlarmNames")
-
-        def wanted(alarm: Alarm) -> bool:
-            return (
-                # Without types AWS shows metric alarms, but by name it shows what has the name.
-                (alarm.kind in kinds or (names is not None and "AlarmTypes" not in request))
-                and (names is None or alarm.name in names)
-                and alarm.name.startswith(request.get("AlarmNamePrefix", ""))
-                and request.get("StateValue", alarm.state) == alarm.state
-                and _has_action(alarm, request.get("ActionPrefix"))
-                and self._is_related(alarm, request, region)
-            )
-
-        found = [alarm for alarm in self.book.in_region(region) if wanted(alarm)]
-        page, token = _page(found, request, _ALARMS_PER_PAGE, size="MaxRecords")
-        return {
-            "MetricAlarms": [a.document() for a in page if a.kind == "MetricAlarm"],
-            "CompositeAlarms": [a.document() for a in page if a.kind == "CompositeAlarm"],
-            **token,
-        }
-
-    def describe_alarms_for_metric(self, request: Json, region: str) -> Json:
-        metric = MetricName.of(region, request)
-
-        def watches(alarm: Alarm) -> bool:
-            own = alarm.request
-            return (
-                alarm.kind == "MetricAlarm"
-                and "MetricName" in own
-                and MetricName.of(region, own) == metric
-                and all(
-                    request.get(member, own.get(member)) == own.get(member)
-                    for member in ("Statistic", "ExtendedStatistic", "Period", "Unit")
-                )
-            )
-
-        return {"MetricAlarms": [a.document() for a in self.book.in_region(region) if watches(a)]}
-
-    def describe_alarm_history(self, request: Json, region: str) -> Json:
-        kinds = request.get("AlarmTypes", ["MetricAlarm", "CompositeAlarm"])
-        found = [
-            item
-            for item in self.book.history(region)
-            if request.get("AlarmName", item.alarm) == item.alarm
-            and item.kind in kinds
-            and request.get("HistoryItemType", item.type) == item.type
-            and request.get("StartDate", item.time_s) <= item.time_s
-            and item.time_s <= request.get("EndDate", item.time_s)
-        ]
-        if request.get("ScanBy", "TimestampDescending") == "TimestampDescending":
-            found.reverse()
-        page, token = _page(found, request, _HISTORY_PER_PAGE, size="MaxRecords")
-        return {"AlarmHistoryItems": [item.document() for item in page], **token}
-
-    def delete_alarms(self, request: Json, region: str) -> Json:
-        self.book.delete(region, request["AlarmNames"])
-        return {}
-
-    def set_alarm_state(self, request: Json, region: str) -> Json:
-        name, data = request["AlarmName"], request.get("StateReasonData")
-        alarm = self.book.find(region, name)
-        if alarm is None:
-            raise ResourceNotFound(f"Unknown alarm: {name}")
-        if data is not None:
-            try:
-                json.loads(data)
-            except ValueError as fault:
-                raise InvalidParameterValue(f"StateReasonData is not JSON: {fault}") from None
-        transition = self.book.move(
-            alarm, request["StateValue"], request["StateReason"], reason_data=data
-        )
-        if transition is not None:
-            self.evaluation.act(transition)
-        return {}
-
-    def enable_alarm_actions(self, request: Json, region: str) -> Json:
-        self.book.enable_actions(region, request["AlarmNames"], enabled=True)
-        return {}
-
-    def disable_alarm_actions(self, request: Json, region: str) -> Json:
-        self.book.enable_actions(region, request["AlarmNames"], enabled=False)
-        return {}
 
     # Tags.
 
@@ -351,16 +241,6 @@ class CloudWatchApi:
             raise ResourceNotFound(f"Unknown resource: {request['ResourceARN']}")
         return tags
 
-    def _is_related(self, alarm: Alarm, request: Json, region: str) -> bool:
-        parent, child = request.get("ChildrenOfAlarmName"), request.get("ParentsOfAlarmName")
-        if parent is not None:
-            found = self.book.find(region, parent)
-            rule = None if found is None else found.composite
-            return rule is not None and alarm.name in rule.alarms
-        if child is not None:
-            return alarm.composite is not None and child in alarm.composite.alarms
-        return True
-
     def _datum(
         self, namespace: str, datum: Json, region: str
     ) -> tuple[MetricName, float, Tally, str, int]:
@@ -374,21 +254,3 @@ class CloudWatchApi:
             )
         time_s = float(datum.get("Timestamp", self._now_s()))
         return metric, time_s, tally(datum), datum.get("Unit", "None"), resolution_s
-
-
-def _has_action(alarm: Alarm, prefix: str | None) -> bool:
-    if prefix is None:
-        return True
-    actions = [*alarm.actions("OK"), *alarm.actions("ALARM"), *alarm.actions("INSUFFICIENT_DATA")]
-    return any(action.startswith(prefix) for action in actions)
-
-
-def _page(
-    found: Sequence[_T], request: Json, default: int, *, size: str = "MaxResults"
-) -> tuple[Sequence[_T], Json]:
-    token = request.get("NextToken", "0")
-    if not token.isdecimal():
-        raise InvalidNextToken(f"Invalid NextToken: {token}")
-    start, count = int(token), request.get(size, default)
-    rest = start + count < len(found)
-    return found[start : start + count], {"NextToken": str(start + count)} if rest else {}

@@ -12,17 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 
-from hosting.alarms import EXTRA_DATAPOINTS, evaluate, evaluation_range, has_few_samples
-from local_runtime.control_plane.cloudwatch import queries
+from hosting.alarms import EXTRA_DATAPOINTS, State, evaluate, evaluation_range, has_few_samples
+from local_runtime.control_plane.cloudwatch import composite_alarms, queries
 from local_runtime.control_plane.cloudwatch.alarms import (
     Alarm,
     AlarmBook,
     Transition,
-    composite_state,
     reason,
 )
 from local_runtime.control_plane.cloudwatch.metric_store import MetricStore
 from local_runtime.control_plane.cloudwatch.statistics import merged, percentile_of
+from local_runtime.control_plane.cloudwatch.suppression import SuppressedBy
 from local_runtime.control_plane.errors import ApiError
 
 _log = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ class Evaluation:
         # Deliveries wait for subscribers; alarms do not.
         self._deliveries = ThreadPoolExecutor(max_workers=4, thread_name_prefix="alarm-action")
         self._also: list[Callable[[], None]] = []
+        # Composite alarms are looked at by the evaluation and by requests that set a state.
+        self._composites = threading.RLock()
 
     def on_action(self, arn_part: str, carry_out: Action) -> None:
         """Carry out the actions whose ARN contains ``arn_part``."""
@@ -104,10 +106,24 @@ class Evaluation:
         for alarm in self._book.all():
             if alarm.kind == "MetricAlarm":
                 self._evaluate(alarm, until_s)
-            else:
-                self._evaluate_composite(alarm)
+        self.follow()
         for step in self._also:
             step()
+
+    def follow(self) -> None:
+        """Bring composite alarms in line with the alarms that they name, and each other.
+
+        Composite alarms that depend on one another in a circle may never agree; each changes at
+        most as often as there are composite alarms, and the next step goes on.
+        """
+        with self._composites:
+            composites = [alarm for alarm in self._book.all() if alarm.composite is not None]
+            for _ in composites:
+                moved = [alarm for alarm in composites if self._evaluate_composite(alarm)]
+                if not moved:
+                    break
+            for alarm in composites:
+                self._release(alarm)
 
     def settle(self) -> None:
         """Wait until the deliveries that were begun have ended."""
@@ -156,25 +172,68 @@ class Evaluation:
         elif alarm.actions_enabled and self._book.exists(alarm):
             self._repeat(alarm)
 
-    def _evaluate_composite(self, alarm: Alarm) -> None:
-        state = composite_state(alarm, lambda name: self._book.find(alarm.region, name))
-        rule = alarm.request["AlarmRule"]
-        self._move(
-            alarm, state, f"AlarmRule {'holds' if state == 'ALARM' else 'does not hold'}: {rule}"
-        )
+    def _evaluate_composite(self, alarm: Alarm) -> bool:
+        """Whether the alarm came into another state."""
 
-    def _move(self, alarm: Alarm, state: str, said: str) -> None:
-        transition = self._book.move(alarm, state, said)  # type: ignore[arg-type]  # a State
+        def find(name: str) -> Alarm | None:
+            return self._book.find(alarm.region, name)
+
+        state = composite_alarms.state_of(alarm, find)
+        said, data = composite_alarms.reason(alarm, state, find)
+        alarm.evaluated_until_s = self._service_s()
+        transition = self._book.move(alarm, state, said, reason_data=data)
+        if transition is not None:
+            self.act(transition)
+        return transition is not None
+
+    def _release(self, alarm: Alarm) -> None:
+        """Carry out the actions that a suppressor held back, once it does no more."""
+        suppression = alarm.suppression
+        if suppression is None or not self._book.exists(alarm):
+            return
+        found = self._book.find(alarm.region, suppression.suppressor)
+        now_s = self._service_s()
+        suppression.observe(is_on=found is not None and found.state == "ALARM", now_s=now_s)
+        before = suppression.acted
+        if suppression.release(alarm.state, now_s):
+            self._carry_out_all(self._again(alarm, before=before, is_new=True))
+
+    def _move(self, alarm: Alarm, state: State, said: str) -> None:
+        transition = self._book.move(alarm, state, said)
         if transition is not None:
             self.act(transition)
 
     def act(self, transition: Transition) -> None:
-        """Carry out the actions of the state that an alarm has come into."""
-        alarm = transition.alarm
-        if not alarm.actions_enabled or self._suppressed(alarm):
-            return
-        for arn in alarm.actions(transition.state):
-            self._carry_out(arn, transition)
+        """Carry out the actions of the state that an alarm has come into, or hold them back."""
+        suppression = transition.alarm.suppression
+        if suppression is None:
+            self._carry_out_all(transition)
+        else:
+            suppression.hold(self._service_s())
+
+    def suppressed_by(self, alarm: Alarm) -> SuppressedBy | None:
+        """What holds back the actions of a composite alarm now."""
+        return None if alarm.suppression is None else alarm.suppression.by(self._service_s())
+
+    def _carry_out_all(self, transition: Transition) -> None:
+        if transition.alarm.actions_enabled:
+            for arn in transition.alarm.actions(transition.state):
+                self._carry_out(arn, transition)
+
+    def _service_s(self) -> float:
+        return self._now_s() * self._store.speed
+
+    @staticmethod
+    def _again(alarm: Alarm, *, before: State, is_new: bool) -> Transition:
+        return Transition(
+            alarm=alarm,
+            before=before,
+            state=alarm.state,
+            reason=alarm.reason,
+            time_s=alarm.state_updated_at_s,
+            datapoints=alarm.datapoints,
+            is_new=is_new,
+        )
 
     def _repeat(self, alarm: Alarm) -> None:
         """Scaling goes on for as long as the alarm does; notifications are sent once.
@@ -182,15 +241,7 @@ class Evaluation:
         Source: "alarm-actions": for Auto Scaling actions the alarm continues to invoke the action
         for every period that it remains in the new state.
         """
-        transition = Transition(
-            alarm=alarm,
-            before=alarm.state,
-            state=alarm.state,
-            reason=alarm.reason,
-            time_s=alarm.state_updated_at_s,
-            datapoints=alarm.datapoints,
-            is_new=False,
-        )
+        transition = self._again(alarm, before=alarm.state, is_new=False)
         for arn in alarm.actions(alarm.state):
             if SCALING_POLICY in arn:
                 self._carry_out(arn, transition)
@@ -221,13 +272,6 @@ class Evaluation:
             failure = repr(fault)
         if transition.is_new or failure is not None:
             self._book.remember_action(transition.alarm, arn, transition.state, failure)
-
-    def _suppressed(self, alarm: Alarm) -> bool:
-        name = alarm.request.get("ActionsSuppressor")
-        if name is None:
-            return False
-        found = self._book.find(alarm.region, name.rpartition(":alarm:")[2])
-        return found is not None and found.state == "ALARM"
 
     def _has_few_samples(self, alarm: Alarm, end_s: float) -> bool:
         request, rule = alarm.request, alarm.rule

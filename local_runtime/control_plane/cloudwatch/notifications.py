@@ -58,8 +58,25 @@ def message(transition: Transition, account_id: str) -> dict[str, Any]:
         "InsufficientDataActions": alarm.actions("INSUFFICIENT_DATA"),
     }
     if alarm.kind == "CompositeAlarm":
-        return told | {"AlarmRule": request["AlarmRule"]}
+        return told | {"AlarmRule": request["AlarmRule"], **_children(alarm)}
     return told | {"Trigger": _trigger(alarm)}
+
+
+def _children(alarm: Alarm) -> dict[str, Any]:
+    """The alarm that brought a composite one into its state."""
+    data = {} if alarm.reason_data is None else json.loads(alarm.reason_data)
+    return {
+        "TriggeringChildren": [
+            {
+                "Arn": child["arn"],
+                "State": {
+                    "Value": child["state"]["value"],
+                    "Timestamp": child["state"]["timestamp"],
+                },
+            }
+            for child in data.get("triggeringAlarms", [])
+        ]
+    }
 
 
 def _trigger(alarm: Alarm) -> dict[str, Any]:

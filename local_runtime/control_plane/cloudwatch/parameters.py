@@ -91,6 +91,27 @@ def check_statistics(names: Sequence[str]) -> None:
             )
 
 
+def check_suppressor(request: Json) -> str | None:
+    """The name of the alarm that suppresses a composite one; None when there is none.
+
+    Raises:
+        ApiError: its periods do not fit.
+    """
+    periods = ("ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")
+    given = [member for member in periods if member in request]
+    name: str | None = request.get("ActionsSuppressor")
+    if name is None:
+        if given:
+            raise ValidationException(f"{given[0]} needs ActionsSuppressor")
+        return None
+    for member in periods:
+        if member not in request:
+            raise ValidationException(f"ActionsSuppressor needs {member}")
+        if request[member] < 0:
+            raise ValidationException(f"{member} must be at least 0, got {request[member]}")
+    return name.rpartition(":alarm:")[2]
+
+
 def alarm_rule(request: Json) -> AlarmRule:
     """What a PutMetricAlarm asks for.
 
