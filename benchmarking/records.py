@@ -186,10 +186,13 @@ class Traffic:
     Args:
         requests_per_month: all of them.
         peak_to_mean: busiest hour's rate over the mean rate.
+        hourly: weights of the 24 hours of a day, in place of ``peak_to_mean``; None: one busy time
+            a day that has this peak (``benchmarking.traffic``).
     """
 
     requests_per_month: float
     peak_to_mean: float = 1.0
+    hourly: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
