@@ -94,6 +94,7 @@ class ClientHealth:
         cpu_share: processor time of the client's busiest process, of one processor, 0..1.
         backlog_max: requests that were due and not yet sent, at most.
         reasons: why the measurement is INVALID; empty when it is valid.
+        notes: what a reader has to know that does not spoil it: the wall clock was set.
     """
 
     lateness_p99_s: float | None
@@ -101,6 +102,7 @@ class ClientHealth:
     cpu_share: float
     backlog_max: int
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def valid(self) -> bool:
