@@ -3,7 +3,9 @@
 from constructs_lib.async_endpoint import AsyncEndpoint
 from constructs_lib.container import Container, MultiModelContainer
 from constructs_lib.container_image import ContainerImage
+from constructs_lib.dashboard import InferenceDashboard
 from constructs_lib.data_capture import DataCapture
+from constructs_lib.endpoint_widgets import EndpointWidgets
 from constructs_lib.imported_endpoint import ImportedEndpoint
 from constructs_lib.inference_component import (
     AdapterComponent,
@@ -13,8 +15,10 @@ from constructs_lib.inference_component import (
     InferenceComponentEndpoint,
 )
 from constructs_lib.instances import InstancePool, Instances, ManagedScaling
+from constructs_lib.measures import EndpointMeasures, Measure
 from constructs_lib.model_artifact import ModelArtifact
 from constructs_lib.model_store import ModelStore
+from constructs_lib.monitored import Monitored, Objective
 from constructs_lib.multi_container_endpoint import MultiContainerEndpoint
 from constructs_lib.multi_model_endpoint import MultiModelEndpoint
 from constructs_lib.network import Network
@@ -45,20 +49,26 @@ __all__ = [
     "ContainerImage",
     "CopyScaling",
     "DataCapture",
+    "EndpointMeasures",
+    "EndpointWidgets",
     "ImportedEndpoint",
     "InferenceComponent",
     "InferenceComponentEndpoint",
+    "InferenceDashboard",
     "InferencePipelineEndpoint",
     "InstancePool",
     "Instances",
     "InvocationScaling",
     "ManagedScaling",
+    "Measure",
     "ModelArtifact",
     "ModelStore",
+    "Monitored",
     "MultiContainerEndpoint",
     "MultiModelContainer",
     "MultiModelEndpoint",
     "Network",
+    "Objective",
     "ProvisionedConcurrencyScaling",
     "RealTimeEndpoint",
     "ScheduledCapacity",

@@ -18,6 +18,7 @@ def metric_of(
     dimensions: Mapping[str, str],
     statistic: str | None,
     period: cdk.Duration | None,
+    namespace: metrics.Namespace | None = None,
 ) -> cw.Metric:
     """Return the metric ``name`` of an endpoint of ``kind``, with exactly the dimensions it has.
 
@@ -27,11 +28,12 @@ def metric_of(
         dimensions: values for at least the metric's dimensions.
         statistic: without it, the first that the table names for the metric.
         period: one minute without it.
+        namespace: needed where two of them use the name.
 
     Raises:
         ValueError: the kind does not publish ``name``, or a dimension has no value.
     """
-    definition = metrics.definition(name, kind=kind)
+    definition = metrics.definition(name, kind=kind, namespace=namespace)
     missing = [key for key in definition.dimensions if key not in dimensions]
     if missing:
         raise ValueError(

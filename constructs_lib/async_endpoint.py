@@ -129,6 +129,7 @@ class AsyncEndpoint(Endpoint):
             log_retention=log_retention,
             log_key=encryption_key,
         )
+        self.fleets = {self.variant_name: instances}
         groups = [] if network is None else network.security_groups_in(self)
         self._connections = ec2.Connections(security_groups=groups)
         self.cfn_model = define_model(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import aws_cdk as cdk
 import jsii
@@ -20,6 +20,10 @@ from constructs_lib.execution_role import ExecutionRole
 from constructs_lib.log_group import endpoint_log_group
 from hosting import limits
 from hosting.endpoint import EndpointKind
+
+if TYPE_CHECKING:
+    from constructs_lib.instances import Instances
+    from constructs_lib.scaling import AnyScaling
 
 VARIANT_NAME = "AllTraffic"
 
@@ -58,6 +62,10 @@ class Endpoint(cdk.Resource):
     ) -> None:
         super().__init__(scope, construct_id)
         self.variant_name = VARIANT_NAME
+        self.variant_names: tuple[str, ...] = (VARIANT_NAME,)
+        # By variant: what it runs on, if on instances, and how it is scaled, if it is.
+        self.fleets: dict[str, Instances] = {}
+        self.scalings: dict[str, AnyScaling] = {}
         self.execution_role = ExecutionRole(self, "ExecutionRole", role=role, in_vpc=in_vpc)
         self._given_name = endpoint_name
         self._log_group: logs.LogGroup | None = None
@@ -90,6 +98,14 @@ class Endpoint(cdk.Resource):
     def endpoint_name(self) -> str:
         """The name that callers of ``InvokeEndpoint`` give."""
         return self.cfn_endpoint.attr_endpoint_name
+
+    @property
+    def fixed_name(self) -> str | None:
+        """The endpoint's name where it is known before CloudFormation defines the endpoint.
+
+        What refers to the endpoint by it, and not by ``endpoint_name``, can be defined first.
+        """
+        return self._given_name
 
     @property
     def endpoint_arn(self) -> str:

@@ -14,6 +14,7 @@ from constructs import Construct
 
 from constructs_lib._metric import metric_of
 from constructs_lib.endpoint import INVOKE_ACTIONS, VARIANT_NAME, grant_invoke
+from constructs_lib.instances import Instances
 from hosting.endpoint import EndpointKind
 
 
@@ -25,6 +26,9 @@ class ImportedEndpoint(cdk.Resource):
         endpoint_name: the endpoint's.
         kind: what it is, which decides its metrics and how it is invoked.
         variant_names: of its variants, the main one first.
+        instances: what its main variant runs on; without it, dashboards cannot relate processor
+            load to the number of cores, nor name a price.
+        container_names: of a pipeline's containers, in the order in which they run.
     """
 
     def __init__(
@@ -35,12 +39,16 @@ class ImportedEndpoint(cdk.Resource):
         endpoint_name: str,
         kind: EndpointKind,
         variant_names: Sequence[str] = (VARIANT_NAME,),
+        instances: Instances | None = None,
+        container_names: Sequence[str] = (),
     ) -> None:
         if not variant_names:
             raise ValueError("variant_names must hold one name at least, got none")
         super().__init__(scope, construct_id)
         self.kind = kind
         self.variant_names = tuple(variant_names)
+        self.fleets = {} if instances is None else {self.variant_names[0]: instances}
+        self.container_names = {self.variant_names[0]: tuple(container_names)}
         self._name = endpoint_name
         self._arn = cdk.Stack.of(self).format_arn(
             service="sagemaker",

@@ -156,6 +156,7 @@ class InferenceComponentEndpoint(Endpoint):
             log_retention=log_retention,
             log_key=encryption_key,
         )
+        self.fleets = {self.variant_name: instances}
         groups = [] if network is None else network.security_groups_in(self)
         self._define(
             production_variants=[

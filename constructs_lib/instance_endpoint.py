@@ -85,6 +85,10 @@ class InstanceEndpoint(Endpoint):
         self._connections = ec2.Connections(security_groups=self._security_groups)
         self.cfn_model = self._model(self, containers)
         self.variant_names = (self.variant_name, *(variant.name for variant in variants))
+        self.fleets = {
+            self.variant_name: instances,
+            **{variant.name: variant.instances for variant in variants},
+        }
         self._define(
             production_variants=[
                 instances.render(

@@ -12,13 +12,14 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from constructs_lib.container import AnyContainer, require_containers
+from constructs_lib.container import AnyContainer, MultiModelContainer, require_containers
 from constructs_lib.data_capture import DataCapture
+from constructs_lib.endpoint import VARIANT_NAME
 from constructs_lib.instance_endpoint import InstanceEndpoint, require_endpoint
 from constructs_lib.instances import Instances
 from constructs_lib.network import Network
 from constructs_lib.variant import Variant
-from hosting import validation
+from hosting import limits, validation
 from hosting.endpoint import EndpointKind
 
 
@@ -75,6 +76,14 @@ class InferencePipelineEndpoint(InstanceEndpoint):
             validation.require(validation.pipeline_length(len(row)))
             require_containers(row)
         require_endpoint(endpoint_name, weight, variants, shadow)
+        # By variant, the names under which its containers publish their latency.
+        self.container_names = {
+            VARIANT_NAME: _names(containers),
+            **{variant.name: _names(variant.containers) for variant in variants},
+        }
+        self.has_multi_model_container = any(
+            isinstance(container, MultiModelContainer) for container in containers
+        )
         super().__init__(
             scope,
             construct_id,
@@ -109,3 +118,12 @@ class InferencePipelineEndpoint(InstanceEndpoint):
             period=period,
             dimensions={"ContainerName": hostname},
         )
+
+
+def _names(containers: Sequence[AnyContainer]) -> tuple[str, ...]:
+    return tuple(
+        limits.DEFAULT_HOSTNAME_FORMAT.format(position=position)
+        if container.hostname is None
+        else container.hostname
+        for position, container in enumerate(containers, start=1)
+    )

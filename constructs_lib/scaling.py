@@ -243,6 +243,7 @@ class VariantScaling(Construct):
                 periods=scaling.wake_up_periods,
                 cooldown=scaling.wake_up_cooldown,
             )
+        endpoint.scalings[variant_name] = scaling
         retain_counts(endpoint.cfn_endpoint)
 
     def _track(self, scaling: AnyScaling) -> None:

@@ -195,3 +195,19 @@ SERVERLESS_MIN_PROVISIONED_CAPACITY: Final = 1
 COPY_MIN_CAPACITY: Final = 0  # endpoint-auto-scaling-zero-instances.html
 # Documented: Application Auto Scaling guide, target tracking, defaults for SageMaker variants.
 SCALING_DEFAULT_COOLDOWN_S: Final = 300
+
+# Alarms and dashboards. Service model of CloudWatch (botocore 1.44.5, 2010-08-01), or the prose of
+# PutMetricAlarm and PutCompositeAlarm in it; the metrics of an expression also in its guide
+# (alarm-limits.html: "a hard limit that cannot be increased").
+ALARM_MATH_METRICS: Final = 10
+ALARM_MATH_EXPRESSIONS: Final = 10
+ALARM_ACTIONS: Final = 5  # of each state
+ALARM_NAME_MAX_LENGTH: Final = 255
+ALARM_DESCRIPTION_MAX_LENGTH: Final = 1024
+ALARM_WINDOW_S: Final = Bounds(10, 604_800)  # period times evaluation periods
+ALARM_SHORT_PERIOD_WINDOW_S: Final = 86_400  # with a period below an hour
+COMPOSITE_CHILDREN: Final = 100
+COMPOSITE_RULE_MAX_LENGTH: Final = 10_240
+# Documented: CloudWatch guide, CloudWatch-Dashboard-Body-Structure.html (2026-11-21).
+DASHBOARD_WIDGETS: Final = 500
+DASHBOARD_NAME_PATTERN: Final = "[A-Za-z0-9_-]{1,255}"

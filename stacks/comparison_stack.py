@@ -7,6 +7,7 @@ from constructs import Construct
 from constructs_lib import (
     AsyncEndpoint,
     BacklogScaling,
+    Monitored,
     RealTimeEndpoint,
     ServerlessComparison,
     ServerlessVariant,
@@ -61,3 +62,11 @@ class ComparisonStack(InferenceStack):
         for name, endpoint in serverless.endpoints.items():
             self.announce(f"ServerlessComparison{name}", endpoint)
         self.announce_async("AsyncComparison", asynchronous)
+        self.monitor(
+            Monitored(endpoint=realtime, title="Digits, real-time"),
+            *(
+                Monitored(endpoint=endpoint, title=f"Digits, serverless {name}")
+                for name, endpoint in serverless.endpoints.items()
+            ),
+            Monitored(endpoint=asynchronous, title="Digits, asynchronous"),
+        )

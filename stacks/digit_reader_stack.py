@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from constructs_lib import ServerlessEndpoint
+from constructs_lib import Monitored, ServerlessEndpoint
 from model_code import digit_reader
 from stacks.environments import Environment
 from stacks.foundation import SCIKIT_LEARN, InferenceStack, container_of
@@ -29,3 +29,4 @@ class DigitReaderStack(InferenceStack):
             log_retention=environment.log_retention,
         )
         self.announce("Serverless", endpoint)
+        self.monitor(Monitored(endpoint=endpoint, title="Handwritten digits"))

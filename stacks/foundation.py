@@ -8,7 +8,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from constructs_lib import AsyncEndpoint, Container, ContainerImage, ModelArtifact
+from constructs_lib import (
+    AsyncEndpoint,
+    Container,
+    ContainerImage,
+    InferenceDashboard,
+    ModelArtifact,
+    Monitored,
+)
 from constructs_lib.acknowledgment import acknowledge
 from constructs_lib.encryption import acknowledge_missing_key
 from constructs_lib.endpoint import Endpoint
@@ -61,6 +68,17 @@ class InferenceStack(cdk.Stack):
             "ErrorTopicArn": endpoint.error_topic.topic_arn,
         }.items():
             cdk.CfnOutput(self, f"{kind}{name}", value=value)
+
+    def monitor(self, *endpoints: Monitored) -> None:
+        """Show the stack's endpoints on a dashboard of its own."""
+        dashboard = InferenceDashboard(
+            self,
+            "Dashboard",
+            endpoints=endpoints,
+            # Dashboards belong to no region, so that the region is part of the name.
+            dashboard_name=f"{self.stack_name}-{self.environment_settings.region}",
+        )
+        cdk.CfnOutput(self, "DashboardName", value=dashboard.dashboard_name)
 
     def _key(self, environment: Environment) -> kms.Key | None:
         if not environment.customer_managed_key:

@@ -8,6 +8,7 @@ from constructs import Construct
 from constructs_lib import (
     InferencePipelineEndpoint,
     ModelStore,
+    Monitored,
     MultiModelContainer,
     MultiModelEndpoint,
 )
@@ -60,3 +61,7 @@ class RegionalPricesStack(InferenceStack):
         self.announce("MultiModel", alone)
         self.announce("PipelineMultiModel", within_pipeline)
         cdk.CfnOutput(self, "MultiModelArtifactPrefix", value=store.url)
+        self.monitor(
+            Monitored(endpoint=alone, title="House prices"),
+            Monitored(endpoint=within_pipeline, title="House prices in a pipeline"),
+        )

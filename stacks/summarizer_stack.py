@@ -5,7 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from constructs_lib import AsyncEndpoint, BacklogScaling
+from constructs_lib import AsyncEndpoint, BacklogScaling, Monitored
 from model_code import summarizer
 from stacks.environments import Environment
 from stacks.foundation import HUGGING_FACE, InferenceStack, container_of
@@ -38,6 +38,7 @@ class SummarizerStack(InferenceStack):
             removal_policy=environment.removal_policy,
         )
         self.announce_async("Async", endpoint)
+        self.monitor(Monitored(endpoint=endpoint, title="Summaries"))
 
 
 _COOLDOWN = cdk.Duration.minutes(2)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import aws_cdk as cdk
 from constructs import Construct
 
-from constructs_lib import InferencePipelineEndpoint, InvocationScaling, Network, RealTimeEndpoint
+from constructs_lib import (
+    InferencePipelineEndpoint,
+    InvocationScaling,
+    Monitored,
+    Network,
+    Objective,
+    RealTimeEndpoint,
+)
 from model_code import tumor_screening
 from stacks.environments import Environment
 from stacks.foundation import SCIKIT_LEARN, XGBOOST, InferenceStack, container_of
@@ -59,6 +67,11 @@ class TumorScreeningStack(InferenceStack):
             )
         self.announce("Pipeline", pipeline)
         self.announce("RealTime", single)
+        objective = Objective(latency=cdk.Duration.millis(200))
+        self.monitor(
+            Monitored(endpoint=pipeline, title="Screening pipeline", objective=objective),
+            Monitored(endpoint=single, title="Screening in one container", objective=objective),
+        )
 
     def _network(self, environment: Environment) -> Network | None:
         if not environment.private_network:
