@@ -1,0 +1,159 @@
+"""What a series of loads, or of gaps, shows about one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from benchmarking import statistics, wording
+from benchmarking.cell_summary import bounded, distribution_of
+from benchmarking.findings import CONFIDENCE, CellSummary, ColdPoint, Held
+from benchmarking.observations import COLD, UNKNOWN, WARM, Observations
+from benchmarking.records import Objective
+from benchmarking.verdict import describe, has_limits
+
+
+def held(cells: Sequence[CellSummary], objective: Objective) -> tuple[Held, ...]:
+    """For each configuration that was tried at several loads, the highest that it held.
+
+    A load counts only if every lower one was held too: a configuration that fails at 10/s and
+    happens to pass at 20/s holds neither.
+    """
+    groups: dict[str, list[CellSummary]] = {}
+    for cell in cells:
+        if cell.state != "not-possible" and _size(cell) is not None:
+            groups.setdefault(cell.configuration, []).append(cell)
+    return tuple(
+        _held(configuration, sorted(group, key=_size_or_zero), objective)
+        for configuration, group in groups.items()
+        if len(group) > 1
+    )
+
+
+def sentence(levels: Sequence[Held], objective: Objective) -> str:
+    """The recommendation that series of loads allow."""
+    if not has_limits(objective):
+        return "No objective was given, so none is recommended: " + "; ".join(
+            each.text for each in levels
+        )
+    able = [each for each in levels if each.per_s is not None]
+    if not able:
+        return f"None held a load tried within the objective ({describe(objective)})."
+    best = max(able, key=lambda each: 0.0 if each.per_s is None else each.per_s)
+    return f"{best.text} within the objective ({describe(objective)})."
+
+
+def cold_points(
+    cells: Sequence[CellSummary], seen: Mapping[str, Observations]
+) -> tuple[ColdPoint, ...]:
+    """Cold starts against the gap before them; cells of one configuration and gap together."""
+    groups: dict[tuple[str, float], list[str]] = {}
+    for cell in cells:
+        if cell.gap_s is not None and cell.state in ("measured", "invalid"):
+            groups.setdefault((cell.configuration, cell.gap_s), []).append(cell.id)
+    return tuple(
+        _cold_point(configuration, gap_s, [seen[cell_id] for cell_id in ids])
+        for (configuration, gap_s), ids in sorted(groups.items())
+    )
+
+
+def cold_sentence(points: Sequence[ColdPoint]) -> str:
+    """What the gaps show, in a sentence for each configuration."""
+    texts = []
+    for configuration in dict.fromkeys(point.configuration for point in points):
+        own = [point for point in points if point.configuration == configuration]
+        known = [point for point in own if point.probability is not None]
+        if not known:
+            texts.append(f"{configuration}: no request tells whether it met a cold start")
+            continue
+        texts.append(f"{configuration}: {_cold_text(known)}")
+    return ". ".join(texts) + "." if texts else "No gap was measured."
+
+
+def _cold_text(points: Sequence[ColdPoint]) -> str:
+    parts = []
+    for point in points:
+        assert point.probability is not None  # the caller has looked
+        gap = wording.duration(point.gap_s)
+        parts.append(f"{wording.share(point.probability.value)} cold after {gap}")
+    slowest = [point.cold for point in points if point.cold is not None]
+    means = [part.mean.value for part in slowest if part.mean is not None]
+    warm = [p.warm.mean.value for p in points if p.warm is not None and p.warm.mean is not None]
+    text = ", ".join(parts)
+    if means and warm:
+        text += (
+            f"; a cold request takes {wording.ms(max(means))} on average, a warm one "
+            f"{wording.ms(min(warm))}"
+        )
+    return text
+
+
+def _held(configuration: str, group: Sequence[CellSummary], objective: Objective) -> Held:
+    if not has_limits(objective):
+        measured = [cell for cell in group if cell.state == "measured" and cell.achieved_per_s]
+        if not measured:
+            return Held(
+                configuration=configuration,
+                cell=None,
+                per_s=None,
+                text=f"{configuration} was not measured",
+            )
+        top = max(measured, key=_achieved)
+        throttled = top.throttle_share
+        share = "" if throttled is None else f", {wording.share(throttled.value)} throttled"
+        return Held(
+            configuration=configuration,
+            cell=top.id,
+            per_s=top.achieved_per_s,
+            text=(
+                f"{configuration} answered most, {wording.number(_achieved(top))}/s, at "
+                f"{top.load}{share}"
+            ),
+        )
+    highest, broke = None, None
+    for cell in group:
+        if cell.judgement != "meets":
+            broke = cell
+            break
+        highest = cell
+    if highest is None:
+        text = f"{configuration} held none of the loads tried"
+    else:
+        rate = wording.number(_achieved(highest))
+        text = f"{configuration} held {rate}/s ({highest.load})"
+    if broke is not None and highest is not None:
+        text += f" and not {broke.load}"
+    elif highest is not None:
+        text += ", the highest load tried"
+    return Held(
+        configuration=configuration,
+        cell=None if highest is None else highest.id,
+        per_s=None if highest is None else highest.achieved_per_s,
+        text=text,
+    )
+
+
+def _cold_point(configuration: str, gap_s: float, parts: Sequence[Observations]) -> ColdPoint:
+    flags = [cold == COLD for part in parts for cold in part.cold if cold != UNKNOWN]
+    cold = [ms for part in parts for ms in part.answered_ms(part.latency_ms, cold=COLD)]
+    warm = [ms for part in parts for ms in part.answered_ms(part.latency_ms, cold=WARM)]
+    return ColdPoint(
+        configuration=configuration,
+        gap_s=gap_s,
+        requests=sum(len(part) for part in parts),
+        probability=bounded(statistics.share_of(flags, CONFIDENCE)) if flags else None,
+        cold=distribution_of(cold) if cold else None,
+        warm=distribution_of(warm) if warm else None,
+    )
+
+
+def _size(cell: CellSummary) -> float | None:
+    return cell.planned_per_s if cell.clients is None else cell.clients
+
+
+def _size_or_zero(cell: CellSummary) -> float:
+    size = _size(cell)
+    return 0.0 if size is None else size
+
+
+def _achieved(cell: CellSummary) -> float:
+    return 0.0 if cell.achieved_per_s is None else cell.achieved_per_s
