@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer_complete",
         "_head_complete",
+        "_keep_alive",
         "_owner",
         "_parser",
         "_request_bytes",
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._request_bytes = 0
+        self._keep_alive = True
         self._answer_complete = self._head_complete = False
         self.number = -1
         self.sent_s = self.first_s = self.idle_since_s = 0.0
@@ -143,11 +145,10 @@ class Connection(asyncio.Protocol):
             return
         if self.head_only and self._head_complete:
             # The parser would wait for the body whose length the head tells.
-            keep_alive = self._parser.should_keep_alive()
             self._parser = httptools.HttpResponseParser(self)
-            self._complete(reusable=keep_alive)
+            self._complete(reusable=not self._says_close())
         elif self._answer_complete:
-            self._complete(reusable=self._parser.should_keep_alive())
+            self._complete(reusable=self._keep_alive and not self._says_close())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.lost(self)
@@ -181,6 +182,8 @@ class Connection(asyncio.Protocol):
         if 100 <= self.status < 200:
             self._head_complete = False  # an interim answer; the answer follows
             return
+        # Here and not later: once the callback has returned the parser has forgotten.
+        self._keep_alive = self._parser.should_keep_alive()
         self._answer_complete = True
 
     # --
@@ -199,6 +202,13 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         if user is not None:
             user.broken(self, outcome, error)
+
+    def _says_close(self) -> bool:
+        """Whether the answer is the last; the parser overlooks it when there is no body."""
+        head = self.head
+        if b"lose" not in head:
+            return False
+        return (header(head, "connection") or "").lower() == "close"
 
     def _ends_with_connection(self) -> bool:
         """Whether the answer said no length, so that closing is its end."""

@@ -51,9 +51,9 @@ def _outcome(status: int, kind: str, message: str) -> Outcome:
 
 
 def header(head: bytes, name: str) -> str | None:
-    """The first value of a header, whatever its case."""
+    """The first value of a header, whatever its case; what follows the head is not looked at."""
     wanted = name.lower().encode()
-    for line in head.split(b"\r\n")[1:]:
+    for line in head.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]:
         key, colon, value = line.partition(b":")
         if colon and key.strip().lower() == wanted:
             return value.strip().decode("latin-1")
