@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from local_runtime.clock import Clock
+from local_runtime.console.application import Console
+from local_runtime.console.pages import Sources
 from local_runtime.control_plane import (
     autoscaling_api,
     container_logs,
@@ -34,6 +39,16 @@ from local_runtime.control_plane.cloudwatch.service import CloudWatch
 from local_runtime.control_plane.container_logs import LOOK_INTERVAL_S, ContainerLogs
 from local_runtime.control_plane.corrections import MOTO_VERSION
 from local_runtime.control_plane.errors import ApiError, SerializationException
+from local_runtime.control_plane.keeping.answers import (
+    ALARMS,
+    DASHBOARDS,
+    HOSTING,
+    SCALING,
+    STACKS,
+    KeptAnswers,
+)
+from local_runtime.control_plane.keeping.database import StateUnwritableError
+from local_runtime.control_plane.keeping.keeper import Keeper, Part
 from local_runtime.control_plane.local_client import LocalClients
 from local_runtime.control_plane.sagemaker import SageMakerApi
 from local_runtime.control_plane.service_model import service_model
@@ -77,6 +92,10 @@ class ControlPlane:
         logs: the folder that containers print to; without it there are none.
         speed: service seconds per second of the wall.
         settings: for alarms and scaling; the defaults without it.
+        state: the folder that keeps everything for the next life; without it nothing is kept.
+
+    Raises:
+        StateUnusableError: the folder holds what this version cannot read.
     """
 
     def __init__(
@@ -86,6 +105,7 @@ class ControlPlane:
         logs: Path | None = None,
         speed: float = 1.0,
         settings: RuntimeSettings | None = None,
+        state: Path | None = None,
     ) -> None:
         settings = RuntimeSettings() if settings is None else settings
         corrections.apply()
@@ -116,11 +136,53 @@ class ControlPlane:
         }
         if self.logs is not None:
             self._json_apis[container_logs.TARGET] = self.logs
+        self._console = Console(
+            Sources(
+                store=self.store,
+                sagemaker=self.sagemaker,
+                cloudwatch=self.cloudwatch,
+                scaling=self._scaling,
+                logs=self.logs,
+                clients=clients,
+                url=url,
+                account_id=DEFAULT_ACCOUNT_ID,
+            )
+        )
         self._moto: Application = DomainDispatcherApplication(create_backend_app)
+        self.keeper = None if state is None else self._keep(state)
+        self._kept = None if self.keeper is None else KeptAnswers(self.keeper)
+
+    def _keep(self, folder: Path) -> Keeper:
+        """Take up what an earlier life has left, and leave what changes to the next."""
+        keeper = Keeper(folder)
+        keeper.open(
+            [
+                Part(HOSTING, self.store.give, self.store.take),
+                Part(STACKS, self.cloudformation.stacks.give, self.cloudformation.stacks.take),
+                Part(SCALING, self.autoscaler.give, self.autoscaler.take),
+                Part(ALARMS, self.cloudwatch.alarms.give, self.cloudwatch.alarms.take),
+                Part(
+                    DASHBOARDS,
+                    self.cloudwatch.api.dashboards.give,
+                    self.cloudwatch.api.dashboards.take,
+                ),
+            ]
+        )
+        self.store.on_change = partial(keeper.changed, HOSTING)
+        self.cloudformation.stacks.touched = partial(keeper.changed, STACKS)
+        self.cloudformation.engine.unit = keeper.unit
+        return keeper
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._kept is None:
+            return self._answer(environ, start_response)
+        return self._kept.answer(environ, start_response, self._answer)
+
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(INTERNAL_PREFIX):
             return _send(start_response, *self._internal(environ))
+        if self._console.takes(environ):
+            return self._console(environ, start_response)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         prefix, _, operation = target.rpartition(".")
         api = self._json_apis.get(f"{prefix}.")
@@ -286,11 +348,28 @@ def _send(start_response: StartResponse, status: HTTPStatus, document: Any) -> l
 
 
 def serve(
-    socket: Path, url: str, *, logs: Path | None, speed: float, settings: RuntimeSettings
+    socket: Path,
+    url: str,
+    *,
+    logs: Path | None,
+    speed: float,
+    settings: RuntimeSettings,
+    state: Path | None = None,
 ) -> None:
-    """Answer requests on a unix socket until the process is told to stop."""
+    """Answer requests on a unix socket until the process is told to stop.
+
+    Raises:
+        StateUnusableError: ``state`` holds what this version cannot read.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    control_plane = ControlPlane(url, logs=logs, speed=speed, settings=settings)
+    control_plane = ControlPlane(url, logs=logs, speed=speed, settings=settings, state=state)
+    keeper = control_plane.keeper
+    if keeper is not None:
+        keeper.keep_writing()
+        # What was answered is written. This writes what has changed by itself since.
+        signal.signal(signal.SIGTERM, lambda *_: _end(keeper))
+        for stack in control_plane.cloudformation.stacks.interrupted():
+            control_plane.cloudformation.engine.end_interrupted(stack)
     if control_plane.logs is not None:
         control_plane.logs.files.keep_looking(LOOK_INTERVAL_S)
     control_plane.cloudwatch.start()
@@ -303,3 +382,11 @@ def serve(
         ident=None,
     )
     server.run()
+
+
+def _end(keeper: Keeper) -> None:
+    try:
+        keeper.close()
+    except StateUnwritableError as error:
+        _log.error("%s", error)
+    os._exit(0)

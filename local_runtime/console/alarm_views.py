@@ -1,0 +1,144 @@
+"""Alarms for a page: their state, why, and how they got there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from local_runtime.console.faults import NotFound
+from local_runtime.control_plane.cloudwatch import queries
+from local_runtime.control_plane.cloudwatch.alarms import Alarm, AlarmBook
+
+Json = dict[str, Any]
+
+_MOST_HISTORY: Final = 100
+# What needs somebody comes first.
+_ORDER: Final = ("ALARM", "INSUFFICIENT_DATA", "OK")
+_COMPARED: Final = {
+    "GreaterThanOrEqualToThreshold": "≥",
+    "GreaterThanThreshold": ">",
+    "LessThanThreshold": "<",
+    "LessThanOrEqualToThreshold": "≤",
+}
+
+
+def in_region(book: AlarmBook, region: str) -> list[Json]:
+    """Every alarm of a region, those that are off first."""
+    return [summary(alarm) for alarm in _ordered(book.in_region(region))]
+
+
+def of_endpoint(book: AlarmBook, region: str, endpoint: str) -> list[Json]:
+    """The alarms that watch an endpoint, and composite ones that look at these."""
+    alarms = book.in_region(region)
+    watching = {alarm.name for alarm in alarms if endpoint in _endpoints(alarm)}
+    grown = True
+    while grown:  # composite alarms may look at composite ones
+        above = {
+            alarm.name
+            for alarm in alarms
+            if alarm.composite is not None and watching.intersection(alarm.composite.alarms)
+        }
+        grown = not above <= watching
+        watching |= above
+    return [summary(alarm) for alarm in _ordered(alarms) if alarm.name in watching]
+
+
+def by_arn(book: AlarmBook, arns: Iterable[object]) -> list[Json]:
+    """The alarms that a widget lists; one that is gone has no state."""
+    known = {alarm.arn: alarm for alarm in book.all()}
+    return [
+        summary(known[str(arn)])
+        if str(arn) in known
+        else {"name": str(arn).rpartition(":")[2], "state": None, "reason": "it does not exist"}
+        for arn in arns
+    ]
+
+
+def details(book: AlarmBook, region: str, name: str) -> Json:
+    """One alarm with its history, newest first.
+
+    Raises:
+        NotFound: there is none of this name.
+    """
+    alarm = book.find(region, name)
+    if alarm is None:
+        raise NotFound(f"no alarm {name!r} in {region}")
+    history = [
+        {
+            "time_s": item.time_s,
+            "type": item.type,
+            "summary": item.summary,
+            "reason": item.data.get("newState", {}).get("stateReason"),
+            "error": item.data.get("error"),
+        }
+        for item in reversed(book.history(region))
+        if item.alarm == name
+    ]
+    return {
+        **summary(alarm),
+        "history": history[:_MOST_HISTORY],
+        "actions": {state: alarm.actions(state) for state in ("ALARM", "OK", "INSUFFICIENT_DATA")},
+        "children": [
+            summary(child)
+            for each in (() if alarm.composite is None else alarm.composite.alarms)
+            if (child := book.find(region, each.rpartition(":alarm:")[2])) is not None
+        ],
+    }
+
+
+def summary(alarm: Alarm) -> Json:
+    """One line of a list."""
+    return {
+        "name": alarm.name,
+        "arn": alarm.arn,
+        "region": alarm.region,
+        "kind": "composite" if alarm.kind == "CompositeAlarm" else "metric",
+        "state": alarm.state,
+        "reason": alarm.reason,
+        "since_s": alarm.transitioned_at_s,
+        "description": alarm.request.get("AlarmDescription"),
+        "condition": _condition(alarm.request),
+        "actions_enabled": alarm.actions_enabled,
+        "endpoints": sorted(_endpoints(alarm)),
+    }
+
+
+def _condition(request: Mapping[str, Any]) -> str:
+    if "AlarmRule" in request:
+        return str(request["AlarmRule"])
+    if "Threshold" not in request:  # a band of anomaly detection, which has none
+        return str(request["ComparisonOperator"])
+    comparison = _COMPARED.get(request["ComparisonOperator"], request["ComparisonOperator"])
+    periods = request["EvaluationPeriods"]
+    needed = request.get("DatapointsToAlarm", periods)
+    watched = request.get("MetricName")
+    if watched is None:
+        watched = next(
+            (
+                query.get("Label", query.get("Expression", query["Id"]))
+                for query in request.get("Metrics", [])
+                if query.get("ReturnData", True)
+            ),
+            "metric",
+        )
+    statistic = request.get("Statistic", request.get("ExtendedStatistic"))
+    of = "" if statistic is None else f"{statistic} of "
+    return (
+        f"{of}{watched} {comparison} {request['Threshold']:g} in {needed} of"
+        f" {periods} periods of {queries.alarm_period_s(request)} s"
+    )
+
+
+def _endpoints(alarm: Alarm) -> set[str]:
+    if alarm.kind != "MetricAlarm":
+        return set()
+    return {
+        dimension["Value"]
+        for query in queries.alarm_queries(alarm.request)
+        for dimension in query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", [])
+        if dimension["Name"] == "EndpointName"
+    }
+
+
+def _ordered(alarms: Iterable[Alarm]) -> list[Alarm]:
+    return sorted(alarms, key=lambda alarm: (_ORDER.index(alarm.state), alarm.name))

@@ -1,0 +1,98 @@
+/* What an endpoint's containers print, as they print it. */
+
+import { here, to } from "../address.js";
+import { ask } from "../api.js";
+import { h, patch } from "../dom.js";
+import { plural } from "../format.js";
+import { badge } from "../parts/badge.js";
+import { heading, tabs } from "../parts/heading.js";
+import { logLine } from "../parts/log_line.js";
+import { failure } from "./endpoint.js";
+
+const EVERY_MS = 1000;
+const MOST_LINES = 5000;
+
+export const logsPage = {
+  title: ({ name }) => `Logs of ${name}`,
+
+  async load({ name, region }) {
+    // The lines of an endpoint that is gone are still there.
+    return await ask(`endpoints/${name}`, { region }).catch(() => null);
+  },
+
+  mount(content, endpoint, context) {
+    const { name, region, parameters } = context;
+    const stream = parameters.get("stream");
+    const since = parameters.get("since");
+    const list = h("ol");
+    const box = h("div", { class: "log", tabindex: "0", role: "region", "aria-label": `Log lines of ${name}` }, list);
+    const count = h("span", { class: "muted", role: "status" });
+    const follow = h("input", { type: "checkbox", checked: true });
+    const wanted = h("input", { type: "search", placeholder: "text", oninput: filter });
+    const streams = h("select", { onchange: (event) => { location.hash = here({ stream: event.target.value || null, since: null }); } });
+    let after = null;
+    let timer = null;
+    let ended = false;
+
+    patch(content,
+      heading(name, { path: [["Overview", to([])]], aside: endpoint && badge(endpoint.status) }),
+      tabs(name, "logs"),
+      endpoint && failure(endpoint),
+      h("section", { class: "panel", "aria-label": "Log" },
+        h("div", { class: "tools" },
+          h("label", null, "Container", streams),
+          h("label", null, "Lines with", wanted),
+          h("label", null, follow, "Follow the end"),
+          count),
+        since !== null && h("p", { class: "small" }, "Lines since a request was sent. ", h("a", { href: here({ since: null }) }, "Show earlier ones")),
+        box));
+
+    function filter() {
+      const words = wanted.value.toLowerCase();
+      for (const line of list.children) line.hidden = !line.textContent.toLowerCase().includes(words);
+      tell();
+    }
+
+    function tell() {
+      const shown = [...list.children].filter((line) => !line.hidden).length;
+      count.textContent = list.children.length === 0 ? "Nothing was printed." : plural(shown, "line");
+    }
+
+    function add(lines) {
+      const many = stream === null;
+      list.append(...lines.map((line) => logLine(line, many)));
+      while (list.children.length > MOST_LINES) list.firstChild.remove();
+      if (lines.length > 0 && wanted.value !== "") filter();
+      tell();
+      if (follow.checked) box.scrollTop = box.scrollHeight;
+    }
+
+    function offer(known) {
+      if (document.activeElement === streams) return;
+      const names = known.map((each) => each.name);
+      if (stream !== null && !names.includes(stream)) names.push(stream);
+      patch(streams, h("option", { value: "", "data-key": "all" }, "All"),
+        names.map((each) => h("option", { value: each, "data-key": each }, each)));
+      streams.value = stream ?? "";
+    }
+
+    async function look() {
+      try {
+        const found = await ask(`logs/${name}`, { region, stream, since, after });
+        if (ended) return;
+        offer(found.streams);
+        add(found.lines);
+        after = found.after;
+      } catch (error) {
+        count.textContent = `The log cannot be read: ${error.message}`;
+      }
+      if (!ended) timer = setTimeout(look, EVERY_MS);
+    }
+
+    void look();
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+    };
+  },
+};

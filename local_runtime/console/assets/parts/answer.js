@@ -1,0 +1,55 @@
+/* What an endpoint has answered. */
+
+import { h } from "../dom.js";
+import { bytes, seconds } from "../format.js";
+
+const MOST_CHARACTERS = 100_000;
+
+export function answered({ status, headers, content, seconds: took }) {
+  const type = new Map(headers).get("content-type") ?? "";
+  return [
+    h("p", null, h("span", { class: `badge ${status < 300 ? "good" : "bad"}` }, `HTTP ${status}`), " ",
+      h("b", null, seconds(took)), h("span", { class: "muted" }, ` in the browser · ${bytes(content.length)}${type ? ` of ${type}` : ""}`)),
+    body(text(content)),
+    h("details", { class: "data" }, h("summary", null, "Headers"),
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Headers of the answer" }, h("table", null,
+        h("thead", null, h("tr", null, h("th", { scope: "col" }, "Header"), h("th", { scope: "col" }, "Value"))),
+        h("tbody", null, headers.map(([name, value]) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "wrap" }, value))))))),
+  ];
+}
+
+/** The object that answers an asynchronous request, or that it is not there yet. */
+export function stored(object, location, waited, isFailure) {
+  if (!object) return h("p", { class: "note" }, `In the queue for ${seconds(Math.round(waited))}; the answer will be at ${location}`);
+  return [
+    h("p", null, h("span", { class: `badge ${isFailure ? "bad" : "good"}` }, isFailure ? "Failed" : "Answered"), " ",
+      h("b", null, `after ${seconds(waited)}`), h("span", { class: "muted wrap" }, ` · ${object.location}`)),
+    body(object.text),
+  ];
+}
+
+export function failed(error) {
+  return h("p", { class: "note bad" }, `The runtime did not answer: ${error.message}`);
+}
+
+function body(found) {
+  if (found === null) return h("p", { class: "empty" }, "The body is not text.");
+  if (found === "") return h("p", { class: "empty" }, "The body is empty.");
+  return h("pre", { class: "body", tabindex: "0", role: "region", "aria-label": "Body" }, indented(found.slice(0, MOST_CHARACTERS)));
+}
+
+function indented(found) {
+  try {
+    return JSON.stringify(JSON.parse(found), null, 2);
+  } catch {
+    return found;
+  }
+}
+
+function text(content) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(content);
+  } catch {
+    return null;
+  }
+}

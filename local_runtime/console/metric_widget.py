@@ -1,0 +1,293 @@
+"""A metric widget, evaluated: everything that a page needs to draw it, and nothing to calculate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Final
+
+from local_runtime.console import labels, overlays
+from local_runtime.console.faults import WidgetFault, as_object
+from local_runtime.console.metric_rows import (
+    DEFAULT_PERIOD_S,
+    DEFAULT_STATISTIC,
+    Row,
+    read_rows,
+    rows_of_queries,
+    with_period,
+)
+from local_runtime.console.time_range import TimeRange
+from local_runtime.control_plane.cloudwatch import queries
+from local_runtime.control_plane.cloudwatch.alarms import AlarmBook
+from local_runtime.control_plane.cloudwatch.metric_store import MetricName, MetricStore
+from local_runtime.control_plane.errors import ApiError
+
+Json = dict[str, Any]
+
+VIEWS: Final = ("timeSeries", "singleValue", "gauge", "bar", "pie", "table")
+# Rows of the table that stands for a chart; the newest ones.
+_MOST_POINTS: Final = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """What widgets are evaluated on.
+
+    ``fixed_periods``: a chart keeps its period however long the range is.
+    """
+
+    store: MetricStore
+    alarms: AlarmBook
+    range: TimeRange
+    region: str
+    fixed_periods: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """One time series that a row came to. Times are period numbers."""
+
+    row: Row
+    label: str
+    points: Mapping[int, float]
+    period_s: int
+
+
+def draw(properties: Mapping[str, Any], scene: Scene) -> Json:
+    """Evaluate a metric widget.
+
+    Raises:
+        WidgetFault: it cannot be drawn.
+    """
+    view = properties.get("view", "timeSeries")
+    if view not in VIEWS:
+        raise WidgetFault(f"view must be one of {', '.join(VIEWS)}, got {view!r}")
+    noted = as_object(properties.get("annotations", {}), "annotations")
+    levels = overlays.horizontal(noted)
+    rows: list[Row] = []
+    if "alarms" in noted and "metrics" not in properties:
+        rows, levels = _alarm(noted["alarms"], scene)
+    elif "metrics" in properties or not levels:
+        rows = read_rows(properties.get("metrics"), statistic=_statistic(properties))
+    region = str(properties.get("region", scene.region))
+    whole = bool(properties.get("setPeriodToTimeRange")) and view != "timeSeries"
+    period_s = _period_s(properties, rows, scene)
+    lines = _evaluated(rows, region, scene, period_s=period_s, whole=whole)
+    stacked = bool(properties.get("stacked")) and view == "timeSeries"
+    document: Json = {
+        "view": view,
+        "stacked": stacked,
+        "period_s": None if whole else period_s,
+        "start_s": scene.range.wall_s(scene.range.start_s),
+        "end_s": scene.range.wall_s(scene.range.end_s),
+        "axes": _axes(properties.get("yAxis", {}), lines, region, scene),
+        "levels": levels,
+        "moments": overlays.vertical(noted),
+        "legend": as_object(properties.get("legend", {}), "legend").get("position", "bottom"),
+        "sparkline": view == "singleValue" and properties.get("sparkline", True) is not False,
+        "lines": [_line(line, region, scene) for line in lines],
+    }
+    document |= _points(lines, scene, stacked=stacked, whole=whole)
+    return document
+
+
+def _statistic(properties: Mapping[str, Any]) -> str:
+    return str(properties.get("stat", DEFAULT_STATISTIC))
+
+
+def _period_s(properties: Mapping[str, Any], rows: Iterable[Row], scene: Scene) -> int:
+    """The one period of a widget: the longest of its rows, as expressions need a common one."""
+    wanted = [row.period_s for row in rows if row.period_s is not None]
+    default = properties.get("period", DEFAULT_PERIOD_S)
+    if not isinstance(default, int) or isinstance(default, bool) or default < 1:
+        raise WidgetFault(f"period must be seconds, got {default!r}")
+    longest = max(wanted) if wanted else default
+    return scene.range.period_s(longest, fixed=scene.fixed_periods)
+
+
+def _alarm(arns: object, scene: Scene) -> tuple[list[Row], list[Json]]:
+    """The metric of an alarm, and its threshold."""
+    if not isinstance(arns, list) or len(arns) != 1:
+        raise WidgetFault(f"annotations.alarms must be a list of one ARN, got {arns!r}")
+    alarm = next((alarm for alarm in scene.alarms.all() if alarm.arn == arns[0]), None)
+    if alarm is None:
+        raise WidgetFault(f"no alarm has the ARN {arns[0]!r}")
+    if alarm.kind != "MetricAlarm":
+        raise WidgetFault(f"alarm {alarm.name} is a composite one and watches no metric")
+    level = {
+        "values": [float(alarm.request["Threshold"])],
+        "labels": [f"{alarm.name}: threshold"],
+        "colour": None,
+        "fill": "above" if "Greater" in alarm.request["ComparisonOperator"] else "below",
+        "axis": "left",
+    }
+    return rows_of_queries(queries.alarm_queries(alarm.request)), [level]
+
+
+def _evaluated(
+    rows: Sequence[Row], region: str, scene: Scene, *, period_s: int, whole: bool
+) -> list[_Line]:
+    """The visible lines, in the order of the rows."""
+    defaults = labels.default_labels([row.query.get("MetricStat") for row in rows])
+    numbers = {row.query["Id"]: number for number, row in enumerate(rows)}
+    found: dict[int, list[_Line]] = {}
+    regions = {row.region if row.region is not None else region for row in rows}
+    for where in sorted(regions):
+        own = [row for row in rows if (region if row.region is None else row.region) == where]
+        seconds = math.ceil(scene.range.length_s) if whole else period_s
+        asked = [with_period(row, seconds) for row in own]
+        try:
+            answers = (
+                queries.answer_whole(
+                    scene.store, where, asked, scene.range.start_s, scene.range.end_s
+                )
+                if whole
+                else queries.answer(
+                    scene.store,
+                    where,
+                    asked,
+                    scene.range.start_s,
+                    scene.range.end_s,
+                    service_time=True,
+                )
+            )
+        except ApiError as refused:
+            raise WidgetFault(str(refused)) from refused
+        for answer in answers:
+            number = numbers[answer.query["Id"]]
+            row = rows[number]
+            if not row.visible:
+                continue
+            found[number] = [
+                _Line(
+                    row=row,
+                    label=_label(answer.query, series, defaults[number]),
+                    points=series.points,
+                    period_s=answer.period_s,
+                )
+                for series in answer.series
+            ]
+    return [line for number in sorted(found) for line in found[number]]
+
+
+def _label(query: Mapping[str, Any], series: Any, default: str) -> str:
+    stat = query.get("MetricStat")
+    if stat is None:
+        default = series.name if series.name else query["Id"]
+    values = [series.points[number] for number in sorted(series.points)]
+    label = query.get("Label", default)
+    return labels.shown(label, values, stat=stat, default=default)
+
+
+def _line(line: _Line, region: str, scene: Scene) -> Json:
+    values = [line.points[number] for number in sorted(line.points)]
+    document: Json = {
+        "label": line.label,
+        "axis": line.row.axis,
+        "colour": line.row.colour,
+        "unit": _unit(line, region, scene),
+        "count": len(values),
+    }
+    if values:
+        document |= {
+            "latest": values[-1],
+            "smallest": min(values),
+            "largest": max(values),
+            "average": sum(values) / len(values),
+            "total": sum(values),
+        }
+    else:
+        document |= _absence(line, region, scene)
+    return document
+
+
+def _absence(line: _Line, region: str, scene: Scene) -> Json:
+    """Since when a line has no values: a moment, or never."""
+    stat = line.row.query.get("MetricStat")
+    if stat is None:
+        return {"absence": {"reason": "expression", "seen_s": None}}
+    where = region if line.row.region is None else line.row.region
+    metric = MetricName.of(where, stat["Metric"])
+    seen_s = scene.store.newest_s(metric)
+    if seen_s is not None:
+        return {"absence": {"reason": "quiet", "seen_s": seen_s}}
+    others = scene.store.metrics(
+        where, lambda one: one.name == metric.name and one.namespace == metric.namespace
+    )
+    reason = "other-dimensions" if others else "unknown"
+    known = [", ".join(f"{name}={value}" for name, value in each.dimensions) for each in others[:3]]
+    return {"absence": {"reason": reason, "seen_s": None, "known": known}}
+
+
+def _unit(line: _Line, region: str, scene: Scene) -> str | None:
+    """The unit of the samples; that of counted ones is a count."""
+    stat = line.row.query.get("MetricStat")
+    if stat is None:
+        return None
+    if stat["Stat"] == "SampleCount":
+        return "Count"
+    where = region if line.row.region is None else line.row.region
+    units = scene.store.units(MetricName.of(where, stat["Metric"]))
+    return units[0] if len(units) == 1 and units[0] != "None" else None
+
+
+def _axes(given: object, lines: Sequence[_Line], region: str, scene: Scene) -> Json:
+    sides = as_object(given, "yAxis")
+    axes: Json = {}
+    for side in ("left", "right"):
+        own = [line for line in lines if line.row.axis == side]
+        axis = as_object(sides.get(side, {}), f"yAxis.{side}")
+        units = {_unit(line, region, scene) for line in own}
+        axes[side] = {
+            "used": bool(own),
+            "label": axis.get("label"),
+            "min": _bound(axis, "min", side),
+            "max": _bound(axis, "max", side),
+            "unit": units.pop()
+            if len(units) == 1 and axis.get("showUnits", True) is not False
+            else None,
+        }
+    return axes
+
+
+def _bound(axis: Mapping[str, Any], name: str, side: str) -> float | None:
+    value = axis.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WidgetFault(f"yAxis.{side}.{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def _points(lines: Sequence[_Line], scene: Scene, *, stacked: bool, whole: bool) -> Json:
+    """The times of all lines, and the values of each at these times."""
+    if whole or not any(line.points for line in lines):
+        return {"times": [], "values": [[] for _ in lines], "stack": []}
+    moments = sorted({number * line.period_s for line in lines for number in line.points})
+    periods = {line.period_s for line in lines}
+    if len(periods) == 1:  # then a period without a value is a gap, and not only a missing number
+        [period_s] = periods
+        first, last = moments[0] // period_s, moments[-1] // period_s
+        if last - first < _MOST_POINTS:
+            moments = [number * period_s for number in range(first, last + 1)]
+    values = [[line.points.get(moment // line.period_s) for moment in moments] for line in lines]
+    for line, row in zip(lines, values, strict=True):
+        row[:] = [
+            value if moment % line.period_s == 0 else None
+            for moment, value in zip(moments, row, strict=True)
+        ]
+    stack: list[list[float]] = []
+    if stacked:
+        columns = [list(accumulate(_zeros(column))) for column in zip(*values, strict=True)]
+        stack = [list(row) for row in zip(*columns, strict=True)]
+    return {
+        "times": [scene.range.wall_s(moment) for moment in moments],
+        "values": values,
+        "stack": stack,
+    }
+
+
+def _zeros(column: Iterable[float | None]) -> Iterable[float]:
+    return (0.0 if value is None else value for value in column)
