@@ -1,16 +1,26 @@
-"""The environments: the one place where they differ."""
+"""The environments: the one place where they differ.
+
+Their sizes may be measured instead of chosen: ``python -m benchmarking apply`` writes them to
+``settings/NAME.toml``, which comes before the defaults below.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 
-from constructs_lib import Instances, ServerlessVariant
+from constructs_lib import Instances, Rollout, ServerlessVariant
+from hosting import sizes
+from hosting.sizes import SizesError
+
+_Value = TypeVar("_Value")
+SETTINGS: Final = Path(__file__).parent / "settings"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +40,9 @@ class Environment:
         customer_managed_key: whether volumes and logs are encrypted with a KMS key of the stack.
         private_network: whether the containers that see patients' measurements run in a VPC without
             a way to the internet, and cut off from it as well.
+        alarms: whether endpoints have alarms, and the stack a topic that hears of them.
+        rollout: how updates reach the endpoints that answer while the caller waits; all at once,
+            and unwatched, without it. Needs ``alarms``, which take an update back.
         termination_protection: whether a stack must be unlocked before it can be deleted.
         removal_policy: what becomes of keys and network logs when a stack is deleted.
     """
@@ -45,8 +58,14 @@ class Environment:
     log_retention: logs.RetentionDays
     customer_managed_key: bool
     private_network: bool
+    alarms: bool
+    rollout: Rollout | None = None
     termination_protection: bool
     removal_policy: cdk.RemovalPolicy
+
+    def __post_init__(self) -> None:
+        if self.rollout is not None and not self.alarms:
+            raise ValueError("rollout must be None without alarms, which would take it back")
 
     @property
     def cdk_environment(self) -> cdk.Environment:
@@ -70,6 +89,7 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
                 log_retention=logs.RetentionDays.ONE_DAY,
                 customer_managed_key=False,
                 private_network=False,
+                alarms=True,
                 termination_protection=False,
                 removal_policy=cdk.RemovalPolicy.DESTROY,
             ),
@@ -84,6 +104,7 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
                 log_retention=logs.RetentionDays.ONE_WEEK,
                 customer_managed_key=False,
                 private_network=False,
+                alarms=False,
                 termination_protection=False,
                 removal_policy=cdk.RemovalPolicy.DESTROY,
             ),
@@ -98,6 +119,8 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
                 log_retention=logs.RetentionDays.ONE_MONTH,
                 customer_managed_key=True,
                 private_network=True,
+                alarms=True,
+                rollout=Rollout.all_at_once(),
                 termination_protection=False,
                 removal_policy=cdk.RemovalPolicy.DESTROY,
             ),
@@ -114,6 +137,8 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
                 log_retention=logs.RetentionDays.ONE_YEAR,
                 customer_managed_key=True,
                 private_network=True,
+                alarms=True,
+                rollout=Rollout.canary(percent=50),
                 termination_protection=True,
                 removal_policy=cdk.RemovalPolicy.RETAIN,
             ),
@@ -122,14 +147,49 @@ ENVIRONMENTS: Final[Mapping[str, Environment]] = MappingProxyType(
 )
 
 
-def environment_named(name: str | None) -> Environment:
-    """Find an environment.
+def environment_named(name: str | None, *, settings: Path = SETTINGS) -> Environment:
+    """Find an environment, with the sizes that its file in ``settings`` gives it.
 
     Raises:
         ValueError: there is none of that name; there is no default, so that a typing error cannot
             deploy one environment's sizes to another.
+        SizesError: its file is wrong.
     """
     if name is None or name not in ENVIRONMENTS:
         got = "none" if name is None else repr(name)
         raise ValueError(f"env must be one of {', '.join(ENVIRONMENTS)}, got {got}: -c env=NAME")
-    return ENVIRONMENTS[name]
+    path = settings / f"{name}.toml"
+    return _sized(ENVIRONMENTS[name], path) if path.is_file() else ENVIRONMENTS[name]
+
+
+def _sized(environment: Environment, path: Path) -> Environment:
+    found = sizes.read(path)
+    serverless, instances = environment.serverless, environment.instances
+    units = _first(found.provisioned_concurrency, serverless.provisioned_concurrency)
+    try:
+        environment = replace(
+            environment,
+            serverless=ServerlessVariant(
+                memory_size_mb=_first(found.memory_size_mb, serverless.memory_size_mb),
+                max_concurrency=_first(found.max_concurrency, serverless.max_concurrency),
+                provisioned_concurrency=None if units == 0 else units,
+            ),
+            instances=replace(
+                instances,
+                instance_type=_first(found.instance_type, instances.instance_type),
+                count=_first(found.instance_count, instances.count),
+            ),
+            scale_out_to=_first(found.scale_out_to, environment.scale_out_to),
+        )
+    except ValueError as error:
+        raise SizesError(f"{path}, with the defaults of {environment.name}: {error}") from None
+    if environment.scale_out_to < environment.instances.count:
+        raise SizesError(
+            f"{path}: instances.scale_out_to must be at least instances.count"
+            f" ({environment.instances.count}), got {environment.scale_out_to}"
+        )
+    return environment
+
+
+def _first(measured: _Value | None, default: _Value) -> _Value:
+    return default if measured is None else measured
