@@ -115,6 +115,6 @@ def has_few_samples(percentile: float, samples: float) -> bool:
 
     Fewer than 10/(1-p) samples from the median on, fewer than 10/p below it.
     """
-    share = percentile / 100
-    rest = 1 - share if share >= 0.5 else share
-    return rest <= 0 or samples < 10 / rest
+    rest = 100 - percentile if percentile >= 50 else percentile
+    # Rounded, because 100 samples are enough for the 90th percentile, and 0.1 is no binary number.
+    return rest <= 0 or round(samples * rest, 6) < 1000

@@ -22,6 +22,8 @@ HistoryType = Literal["ConfigurationUpdate", "StateUpdate", "Action"]
 
 # AWS keeps two weeks of history; the number is what a laptop can hold of an alarm that flaps.
 _HISTORY_ITEMS: Final = 20_000
+# Of a region, from one life of the runtime to the next.
+_HISTORY_ITEMS_KEPT: Final = 1_000
 INITIAL_REASON: Final = "Unchecked: Initial alarm creation"
 _ACTION_MEMBERS: Final[Mapping[State, str]] = {
     "OK": "OKActions",
@@ -146,6 +148,27 @@ class AlarmBook:
         self._now_s = now_s
         self._lock = threading.RLock()
         self._regions: dict[str, _Region] = {}
+
+    def give(self, write: Callable[[Any], bytes]) -> bytes:
+        """Everything that the next life gets, written while nothing can change it."""
+        with self._lock:
+            return write(
+                {
+                    name: (book.alarms, list(book.history)[-_HISTORY_ITEMS_KEPT:], book.tags)
+                    for name, book in self._regions.items()
+                }
+            )
+
+    def take(self, record: Any) -> None:
+        """Begin with what an earlier life has given; metrics begin anew, and evaluations too."""
+        with self._lock:
+            for name, (alarms, history, tags) in record.items():
+                book = self._of(name)
+                book.alarms.update(alarms)
+                book.history.extend(history)
+                book.tags.update(tags)
+                for alarm in alarms.values():
+                    alarm.evaluated_until_s = None
 
     def arn(self, region: str, name: str) -> str:
         """The ARN of an alarm, whether or not it exists."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from local_runtime.control_plane.cloudwatch import queries
+from local_runtime.control_plane.cloudwatch import metric_data
 from local_runtime.control_plane.cloudwatch.alarm_operations import AlarmOperations
 from local_runtime.control_plane.cloudwatch.alarms import AlarmBook
 from local_runtime.control_plane.cloudwatch.dashboards import Dashboards
@@ -167,32 +167,13 @@ class CloudWatchApi:
         return {"Label": request["MetricName"], "Datapoints": datapoints}
 
     def get_metric_data(self, request: Json, region: str) -> Json:
-        start_s, end_s = request["StartTime"], request["EndTime"]
-        check_span(start_s, end_s)
-        asked = request["MetricDataQueries"]
-        for query in asked:
-            if "MetricStat" in query:
-                check_period(query["MetricStat"]["Period"])
-        newest_first = request.get("ScanBy", "TimestampDescending") == "TimestampDescending"
-        results = []
-        for answer in queries.answer(self.store, region, asked, start_s, end_s):
-            if not answer.query.get("ReturnData", True):
-                continue
-            for series in answer.series:
-                numbers = sorted(series.points, reverse=newest_first)
-                label = answer.query.get("Label")
-                if label is None:
-                    label = series.name if series.name else answer.query["Id"]
-                results.append(
-                    {
-                        "Id": answer.query["Id"],
-                        "Label": label,
-                        "Timestamps": [number * answer.period_s for number in numbers],
-                        "Values": [series.points[number] for number in numbers],
-                        "StatusCode": "Complete",
-                    }
-                )
-        return {"MetricDataResults": results, "Messages": []}
+        return metric_data.answer(
+            self.store,
+            request,
+            region,
+            account_id=self.book.account_id,
+            now_s=self._now_s(),
+        )
 
     def list_metrics(self, request: Json, region: str) -> Json:
         filters = [(each["Name"], each.get("Value")) for each in request.get("Dimensions", [])]

@@ -2,19 +2,27 @@
 
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 
-Covered: + - * / ^, comparisons, AND and OR, IF, METRICS, FILL, PERIOD, RATE, DIFF, DIFF_TIME,
-RUNNING_SUM, SUM, AVG, MIN, MAX, STDDEV, DATAPOINT_COUNT, METRIC_COUNT, ABS, CEIL, FLOOR, LOG,
-LOG10, FIRST, LAST, TIME_SERIES, REMOVE_EMPTY. Others are refused by name.
+Every function of that page but ANOMALY_DETECTION_BAND and those that ask other services; these
+are refused by name.
 """
 
 from __future__ import annotations
 
+import math
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from local_runtime.control_plane.cloudwatch.array_math import (
+    CALENDAR,
+    SORT_FUNCTIONS,
+    SORT_ORDERS,
+    calendar,
+    cut,
+    sort,
+)
 from local_runtime.control_plane.cloudwatch.series_math import (
     ARRAY_FUNCTIONS,
     COMPARISONS,
@@ -33,6 +41,19 @@ from local_runtime.control_plane.cloudwatch.series_math import (
     reduce,
 )
 
+Search = Callable[[str, str, int], list[Series]]
+
+# Functions of AWS that are not calculated here, and what they would need.
+_ELSEWHERE: Final = {
+    "ANOMALY_DETECTION_BAND": "anomaly detection",
+    "DB_PERF_INSIGHTS": "Performance Insights",
+    "INSIGHT_RULE_METRIC": "Contributor Insights",
+    "LAMBDA": "data source functions",
+    "SERVICE_QUOTA": "service quotas",
+}
+# Words that stand for themselves.
+_WORDS: Final = ("REPEAT", "LINEAR", *SORT_FUNCTIONS, *SORT_ORDERS)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
@@ -44,6 +65,9 @@ class Context:
         first: number of the first period.
         last: number behind the last.
         period_s: how long the expression's periods are.
+        moment_s: when a period begins, of its number; in seconds since 1970.
+        search: the series that a SEARCH finds, of its text, its statistic and its period; None
+            where searching makes no sense.
     """
 
     series: Mapping[str, Series | list[Series]]
@@ -51,18 +75,18 @@ class Context:
     first: int
     last: int
     period_s: float
+    moment_s: Callable[[int], float]
+    search: Search | None = None
 
 
-def evaluate(expression: str, context: Context) -> list[Series]:
-    """The time series that an expression stands for.
+def evaluate(expression: str, context: Context) -> Series | list[Series]:
+    """The time series, or the array of them, that an expression stands for.
 
     Raises:
         ExpressionError: it cannot be read, or its value is not a series.
     """
     value = _Parser(expression, context).parse()
-    if isinstance(value, Series):
-        return [value]
-    if isinstance(value, list):
+    if isinstance(value, Series | list):
         return value
     raise ExpressionError(
         "Expression must be a time series or an array of them, the result is a number"
@@ -80,6 +104,23 @@ def references(expression: str) -> set[str]:
         for token in _tokens(expression)
         if token.kind == "name" and token.text[0].islower()
     }
+
+
+def mentions_metrics(expression: str) -> bool:
+    """Whether an expression calls ``METRICS``, and so refers to every metric."""
+    return any(token.kind == "name" and token.text == "METRICS" for token in _tokens(expression))
+
+
+def search_periods(expression: str) -> set[int]:
+    """The periods of the SEARCH calls of an expression, where they give one."""
+    tokens = _tokens(expression)
+    periods = set()
+    for at, token in enumerate(tokens):
+        # Both parentheses, both commas, the query and the statistic stand around the period.
+        call = tokens[at + 1 : at + 8]
+        if token.text == "SEARCH" and len(call) == 7 and call[5].kind == "number":
+            periods.add(int(float(call[5].text)))
+    return periods
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +256,7 @@ class _Parser:
         return value
 
     def _named(self, name: str) -> Value:
-        if name in {"REPEAT", "LINEAR"}:
+        if name in _WORDS:
             return name
         if name not in self.context.series:
             raise ExpressionError(f"Expression refers to {name!r}, which is no id of the request")
@@ -236,10 +277,17 @@ class _Parser:
             case "METRICS", _:
                 value = self._metrics(arguments)
             case "TIME_SERIES", [number]:
+                level = as_number(name, number)
                 periods = range(self.context.first, self.context.last)
-                value = Series(dict.fromkeys(periods, as_number(name, number)))
+                value = Series({} if math.isnan(level) else dict.fromkeys(periods, level))
             case "FILL", [series, filler]:
                 value = each(lambda one: self._fill(one, filler), series)
+            case "SORT", [_, _, _] | [_, _, _, _]:
+                value = sort(arguments)
+            case "SLICE", [_, _] | [_, _, _]:
+                value = cut(arguments)
+            case "SEARCH", [query, statistic, *period] if len(period) <= 1:
+                value = self._search(query, statistic, period)
             case "IF", [condition, true]:
                 value = choose(condition, true, None)
             case "IF", [condition, true, false]:
@@ -247,18 +295,39 @@ class _Parser:
             case _, [argument]:
                 value = self._function(name, argument)
             case _:
-                raise ExpressionError(f"Expression function {name} does not take these arguments")
+                raise self._unknown(name)
         return value
 
     def _function(self, name: str, argument: Value) -> Value:
         if name in REDUCTIONS:
-            return reduce(REDUCTIONS[name], argument)
+            return reduce(name, argument)
         if name in SERIES_FUNCTIONS:
             function, period_s = SERIES_FUNCTIONS[name], self.context.period_s
-            return each(lambda series: Series(function(series.points, period_s)), argument)
+            return each(lambda one: Series(function(one.points, period_s), one.name), argument)
         if name in ARRAY_FUNCTIONS:
             return ARRAY_FUNCTIONS[name](as_list(argument))
-        raise ExpressionError(f"Expression function {name} is not supported here")
+        if name in CALENDAR:
+            if not isinstance(argument, Series):
+                raise ExpressionError(f"Expression function {name} takes one time series")
+            periods = range(self.context.first, self.context.last)
+            return calendar(name, periods, self.context.moment_s)
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> ExpressionError:
+        if name in _ELSEWHERE:
+            return ExpressionError(
+                f"Expression function {name} is not supported by the local runtime, which has no"
+                f" {_ELSEWHERE[name]}"
+            )
+        return ExpressionError(f"Expression function {name} does not exist, or takes not this")
+
+    def _search(self, query: Value, statistic: Value, period: list[Value]) -> list[Series]:
+        if not isinstance(query, str) or not isinstance(statistic, str):
+            raise ExpressionError("Expression function SEARCH takes a query and a statistic")
+        if self.context.search is None:
+            raise ExpressionError("Expression function SEARCH cannot be used here")
+        period_s = as_number("SEARCH", period[0]) if period else self.context.period_s
+        return self.context.search(query, statistic, int(period_s))
 
     def _metrics(self, arguments: list[Value]) -> list[Series]:
         part = "" if not arguments else arguments[0]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from hosting.alarms import AlarmRule
 from local_runtime.control_plane.cloudwatch import queries
+from local_runtime.control_plane.cloudwatch.metric_store import MetricStore
 from local_runtime.control_plane.cloudwatch.statistics import Tally, is_extended
 from local_runtime.control_plane.errors import (
     InvalidParameterCombination,
@@ -138,6 +139,7 @@ def alarm_rule(request: Json) -> AlarmRule:
             raise ValidationException(
                 f"Exactly one element of the metrics list should return data, got {len(returned)}"
             )
+        _try_out(request)
     else:
         needed += ["MetricName", "Namespace", "Period"]
         if ("Statistic" in request) == ("ExtendedStatistic" in request):
@@ -165,3 +167,15 @@ def alarm_rule(request: Json) -> AlarmRule:
         )
     except ValueError as fault:
         raise ValidationException(str(fault)) from None
+
+
+def _try_out(request: Json) -> None:
+    """Evaluate an alarm's expressions once, on nothing: what cannot be evaluated is refused now.
+
+    Raises:
+        ValidationException: an expression has an error, or comes to more than one series.
+    """
+    for query in request["Metrics"]:
+        if "MetricStat" in query:
+            check_period(query["MetricStat"]["Period"])
+    queries.alarm_points(MetricStore(speed=1.0), "", request, 0.0, 1)

@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local_runtime.control_plane.cloudwatch import expressions
+from local_runtime.control_plane.cloudwatch import expressions, search
 from local_runtime.control_plane.cloudwatch.expressions import Context
+from local_runtime.control_plane.cloudwatch.labels import distinguishing
 from local_runtime.control_plane.cloudwatch.metric_store import MetricName, MetricStore
 from local_runtime.control_plane.cloudwatch.series_math import ExpressionError, Series
 from local_runtime.control_plane.cloudwatch.statistics import Tally, merged
 from local_runtime.control_plane.errors import ValidationException
 
 Query = Mapping[str, Any]
+Find = Callable[[search.Found], list[MetricName]]
 Read = Callable[[Query], Series]
 
 # The longest step in which an alarm moves forward. Source: "alarms-and-missing-data": an alarm is
@@ -24,11 +26,27 @@ ALARM_STEP_S = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What one query came to: several series when an expression makes an array."""
+    """What one query came to: one series, or as many as the array of an expression has."""
 
     query: Query
     series: list[Series]
     period_s: int
+    is_array: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Frame:
+    """Where the periods of an evaluation lie.
+
+    Args:
+        span: the number of the first period and the one behind the last, of their length.
+        moment_s: when a period begins, of its number and its length; in seconds since 1970.
+        find: the metrics that a search finds; None where nothing may be searched.
+    """
+
+    span: Callable[[float], tuple[int, int]]
+    moment_s: Callable[[int, float], float]
+    find: Find | None
 
 
 def answer(
@@ -70,7 +88,16 @@ def answer(
     def span(period_s: float) -> tuple[int, int]:
         return math.floor(start_s / period_s), math.ceil(end_s / period_s)
 
-    return _evaluated(queries, read, span)
+    scale = store.speed if service_time else 1.0
+    return _evaluated(
+        queries,
+        read,
+        _Frame(
+            span=span,
+            moment_s=lambda number, period_s: number * period_s / scale,
+            find=lambda found: store.metrics(region, found),
+        ),
+    )
 
 
 def answer_whole(
@@ -94,7 +121,12 @@ def answer_whole(
         )
         return _statistics({0: merged(parts.values())} if parts else {}, stat, query)
 
-    return _evaluated(queries, read, lambda _: (0, 1))
+    frame = _Frame(
+        span=lambda _: (0, 1),
+        moment_s=lambda _, __: start_s / store.speed,
+        find=lambda found: store.metrics(region, found),
+    )
+    return _evaluated(queries, read, frame)
 
 
 def alarm_points(
@@ -116,7 +148,13 @@ def alarm_points(
         return _statistics(tallies, stat, query)
 
     queries = alarm_queries(alarm)
-    answers = _evaluated(queries, read, lambda _: (1 - count, 1))
+    # Alarms are on one time series, so that AWS lets none search for several.
+    frame = _Frame(
+        span=lambda _: (1 - count, 1),
+        moment_s=lambda number, period_s: (end_s + (number - 1) * period_s) / store.speed,
+        find=None,
+    )
+    answers = _evaluated(queries, read, frame)
     watched = [each for each in answers if each.query.get("ReturnData", True)]
     if len(watched) != 1 or len(watched[0].series) != 1:
         raise ValidationException("An alarm must watch exactly one time series")
@@ -191,6 +229,11 @@ def check(queries: Sequence[Query]) -> None:
                 f"Query {query['Id']} must have either MetricStat or Expression"
             )
         if "Expression" in query:
+            if query["Expression"].lstrip().upper().startswith("SELECT "):
+                raise ValidationException(
+                    f"Error in expression {query['Id']!r}: Metrics Insights queries are not"
+                    " supported by the local runtime"
+                )
             try:
                 unknown = expressions.references(query["Expression"]) - set(ids)
             except ExpressionError as fault:
@@ -201,9 +244,7 @@ def check(queries: Sequence[Query]) -> None:
                 )
 
 
-def _evaluated(
-    queries: Sequence[Query], read: Read, span: Callable[[float], tuple[int, int]]
-) -> list[Answer]:
+def _evaluated(queries: Sequence[Query], read: Read, frame: _Frame) -> list[Answer]:
     check(queries)
     by_id = {query["Id"]: query for query in queries}
     metric_ids = [name for name, query in by_id.items() if "MetricStat" in query]
@@ -216,37 +257,61 @@ def _evaluated(
             raise ValidationException(f"Error in expression {name!r}: it refers to itself")
         query = by_id[name]
         if "MetricStat" in query:
-            series = [read(query)]
+            value: Series | list[Series] = read(query)
             period_s = query["MetricStat"]["Period"]
         else:
             needed = expressions.references(query["Expression"])
-            if "METRICS(" in query["Expression"].replace(" ", ""):
+            if expressions.mentions_metrics(query["Expression"]):
                 needed |= set(metric_ids)
             parts = {each: solve(each, (*above, name)) for each in sorted(needed)}
             period_s = _period(query, parts)
-            first, last = span(period_s)
+            first, last = frame.span(period_s)
             context = Context(
                 series={
-                    each: part.series[0] if len(part.series) == 1 else part.series
+                    each: part.series if part.is_array else part.series[0]
                     for each, part in parts.items()
                 },
                 metric_ids=[each for each in metric_ids if each in parts],
                 first=first,
                 last=last,
                 period_s=period_s,
+                moment_s=lambda number: frame.moment_s(number, period_s),
+                search=None if frame.find is None else _search(frame.find, read),
             )
             try:
-                series = expressions.evaluate(query["Expression"], context)
+                value = expressions.evaluate(query["Expression"], context)
             except ExpressionError as fault:
                 raise ValidationException(f"Error in expression {name!r}: {fault}") from None
-        known[name] = Answer(query=query, series=series, period_s=period_s)
+        known[name] = Answer(
+            query=query,
+            series=value if isinstance(value, list) else [value],
+            period_s=period_s,
+            is_array=isinstance(value, list),
+        )
         return known[name]
 
     return [solve(name, ()) for name in by_id]
 
 
+def _search(find: Find, read: Read) -> expressions.Search:
+    def found(text: str, statistic: str, period_s: int) -> list[Series]:
+        metrics = find(search.parse(text))[: search.SERIES_LIMIT]
+        stats = [
+            {"Metric": metric.document(), "Stat": statistic, "Period": period_s}
+            for metric in metrics
+        ]
+        names = distinguishing(stats)
+        return [
+            read({"MetricStat": stat, "Label": name})
+            for stat, name in zip(stats, names, strict=True)
+        ]
+
+    return found
+
+
 def _period(query: Query, parts: Mapping[str, Answer]) -> int:
     periods = {part.period_s for part in parts.values()}
+    periods |= expressions.search_periods(query["Expression"])
     if len(periods) > 1:
         raise ValidationException(
             f"Error in expression {query['Id']!r}: its metrics must have one period,"
@@ -264,5 +329,5 @@ def _statistics(tallies: Mapping[int, Tally], stat: Mapping[str, Any], query: Qu
             raise ValidationException(str(fault)) from None
         if value is not None:
             points[number] = value
-    label = query.get("Label", stat["Metric"]["MetricName"])
-    return Series(points, label, stat["Period"])
+    label = str(query.get("Label", stat["Metric"]["MetricName"]))
+    return Series(points, label, stat["Period"], stat)

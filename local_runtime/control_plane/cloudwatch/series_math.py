@@ -8,21 +8,26 @@ from __future__ import annotations
 import math
 import operator
 import statistics
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 Points = dict[int, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values by the number of their period; a period without a value is missing."""
+    """Values by the number of their period; a period without a value is missing.
+
+    ``stat`` is the MetricStat of a metric; a series that was calculated has none.
+    """
 
     points: Points
     name: str = ""
     period_s: float | None = None
+    stat: Mapping[str, Any] | None = None
 
 
 Value = float | str | Series | list[Series]
@@ -47,21 +52,27 @@ LOGIC: Final[Mapping[str, Callable[[float, float], float | bool]]] = {
 
 
 def filled(filler: Value, points: Points, known: list[int], number: int) -> float | None:
-    """The value for a missing point: a number, that of a series, the last one, or in between."""
+    """The value for a missing point: a number, that of a series, the last one, or in between.
+
+    Args:
+        filler: the second argument of ``FILL``.
+        points: the series.
+        known: the numbers of its points, ascending.
+        number: of the missing one.
+    """
     if isinstance(filler, float):
         return filler
     if isinstance(filler, Series):
         return filler.points.get(number)
-    before = [each for each in known if each < number]
-    after = [each for each in known if each > number]
+    at = bisect_left(known, number)
     if filler == "REPEAT":
-        return points[before[-1]] if before else None
-    if filler == "LINEAR" and before and after:
-        left, right = before[-1], after[0]
+        return points[known[at - 1]] if at > 0 else None
+    if filler == "LINEAR":
+        if not 0 < at < len(known):
+            return None
+        left, right = known[at - 1], known[at]
         share = (number - left) / (right - left)
         return points[left] + share * (points[right] - points[left])
-    if filler == "LINEAR":
-        return None
     raise ExpressionError("Expression function FILL takes a number, a series, REPEAT or LINEAR")
 
 
@@ -108,9 +119,8 @@ def combined(function: Callable[[float, float], float | bool], left: Value, righ
         return _arrays(function, left, right)
     if isinstance(left, float) and isinstance(right, float):
         result = _applied(function, left, right)
-        if result is None:
-            raise ExpressionError("Expression divides by zero")
-        return result
+        # As with points: what cannot be calculated is dropped from everything it goes into.
+        return math.nan if result is None else result
     numbers: set[int] = set()
     for side in (left, right):
         if isinstance(side, Series):
@@ -137,7 +147,9 @@ def _arrays(function: Callable[[float, float], float | bool], left: Value, right
     for one, other in pairs:
         result = combined(function, one, other)
         assert isinstance(result, Series)
-        results.append(Series(result.points, getattr(one, "name", "")))
+        told = one if isinstance(one, Series) else other
+        assert isinstance(told, Series)
+        results.append(Series(result.points, told.name))
     return results
 
 
@@ -163,6 +175,8 @@ def choose(condition: Value, true: Value, false: Value | None) -> Value:
         if isinstance(part, list | str):
             raise ExpressionError("Expression function IF takes numbers and single series")
     if isinstance(condition, float):
+        if math.isnan(condition):
+            return Series({})
         chosen = true if condition != 0 else false
         return Series({}) if chosen is None else chosen
     [series] = as_list(condition)
@@ -179,8 +193,18 @@ def choose(condition: Value, true: Value, false: Value | None) -> Value:
     return Series(points)
 
 
-def reduce(function: Callable[[Sequence[float]], float], value: Value) -> Value:
-    """Of one series a number; of an array a series, in which missing values are 0."""
+def reduce(name: str, value: Value) -> Value:
+    """Of one series a number; of an array a series, in which missing values are 0.
+
+    Only DATAPOINT_COUNT, which counts what was reported, leaves missing values out.
+    """
+    function = REDUCTIONS[name]
+    if isinstance(value, list) and name == "DATAPOINT_COUNT":
+        counts: dict[int, float] = {}
+        for series in value:
+            for number in series.points:
+                counts[number] = counts.get(number, 0.0) + 1
+        return Series(counts)
     if isinstance(value, list):
         numbers = sorted({number for series in value for number in series.points})
         return Series(
@@ -190,7 +214,9 @@ def reduce(function: Callable[[Sequence[float]], float], value: Value) -> Value:
             }
         )
     if isinstance(value, Series):
-        return float(function(list(value.points.values()))) if value.points else 0.0
+        if value.points or name in _OF_NOTHING:
+            return float(function(list(value.points.values())))
+        return math.nan
     raise ExpressionError("Expression reduces a number; SUM and its kin take time series")
 
 
@@ -206,6 +232,9 @@ REDUCTIONS: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "STDDEV": statistics.pstdev,
     "DATAPOINT_COUNT": len,
 }
+
+# Those that mean something of no values at all.
+_OF_NOTHING: Final = ("SUM", "DATAPOINT_COUNT")
 
 
 def _pointwise(function: Callable[[float], float]) -> Callable[[Points, float], Points]:

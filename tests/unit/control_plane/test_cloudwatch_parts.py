@@ -188,9 +188,15 @@ def series(*values: float | None) -> Series:
 
 def computed(expression: str, **named: Series) -> list[float | None]:
     context = expressions.Context(
-        series=named, metric_ids=list(named), first=0, last=5, period_s=60
+        series=named,
+        metric_ids=list(named),
+        first=0,
+        last=5,
+        period_s=60,
+        moment_s=lambda number: number * 60.0,
     )
-    [result] = expressions.evaluate(expression, context)
+    result = expressions.evaluate(expression, context)
+    assert isinstance(result, Series)
     return [result.points.get(number) for number in range(5)]
 
 
@@ -228,6 +234,9 @@ def computed(expression: str, **named: Series) -> list[float | None]:
         ("IF(m < 25, m)", [None, 20, 0, 0, None]),
         ("IF(m < 25, 10, 2)", [2, 10, 10, 10, None]),
         ("1.5e1 * (m - 20) / 5", [30, 0, -60, -60, None]),
+        ("m / 0 + 1 / 0", [None] * 5),
+        ("TIME_SERIES(SUM(m) / (AVG(n) - 20))", [None] * 5),
+        ("FILL(TIME_SERIES(MAX(m - m) / 0), 1)", [1, 1, 1, 1, 1]),
     ],
 )
 def test_expressions_are_computed_as_the_page_says(
@@ -267,7 +276,6 @@ def test_the_pages_tables_of_if_hold(expression: str, expected: list[float | Non
         "5",
         "AVG(m)",
         "SEARCH('x')",
-        "m / 0 + 1 / 0",
         "FILL(m)",
         "PERIOD(m + 1) * m",
         "[m, m] + [m]",
