@@ -38,6 +38,7 @@ from local_runtime.processes import (
 )
 from local_runtime.settings import RuntimeSettings
 
+RECORDS: Final = "records"
 _BACKLOG: Final = 1024
 _START_TIMEOUT_S: Final = 60.0
 _HEALTH_POLL_S: Final = 0.05
@@ -175,6 +176,7 @@ class Supervisor:
                 *("--logs", str(self._state_dir / LOGS)),
                 *("--settings", str(self._run_dir / SETTINGS_FILE)),
                 *("--speed", f"{settings.speed:g}"),
+                *self._kept_state(),
             ],
             dies_with_us=True,
         )
@@ -186,6 +188,12 @@ class Supervisor:
             return _answers_health(control_socket)
 
         self._wait(healthy, "the control plane")
+
+    def _kept_state(self) -> list[str]:
+        """Where the control plane keeps what it knows; nowhere, in a folder that is removed."""
+        if self._wanted_state_dir is None:
+            return []
+        return ["--state", str(self._state_dir / RECORDS)]
 
     def _start_data_plane(self) -> None:
         if self._stop_signals:

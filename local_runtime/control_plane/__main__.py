@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from local_runtime.control_plane import server
+from local_runtime.control_plane.keeping.database import StateUnusableError
 from local_runtime.settings import RuntimeSettings
 
 
@@ -18,12 +20,21 @@ def main() -> None:
     parser.add_argument("--logs", type=Path, required=True, help="folder that containers print to")
     parser.add_argument("--settings", type=Path, required=True, help="the runtime's, as JSON")
     parser.add_argument("--speed", type=float, default=1.0, help="service seconds per second")
+    parser.add_argument("--state", type=Path, help="folder that keeps everything for the next life")
     arguments = parser.parse_args()
     url = f"http://127.0.0.1:{arguments.port}"
     settings = RuntimeSettings.from_document(json.loads(arguments.settings.read_text()))
-    server.serve(
-        arguments.socket, url, logs=arguments.logs, speed=arguments.speed, settings=settings
-    )
+    try:
+        server.serve(
+            arguments.socket,
+            url,
+            logs=arguments.logs,
+            speed=arguments.speed,
+            settings=settings,
+            state=arguments.state,
+        )
+    except StateUnusableError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

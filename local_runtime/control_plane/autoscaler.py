@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from hosting.limits import ASYNC_MIN_CAPACITY, REALTIME_MIN_CAPACITY
 from hosting.scaling import (
@@ -35,6 +35,7 @@ from local_runtime.control_plane.scaling_records import (
     Target,
     TargetKey,
 )
+from local_runtime.control_plane.scaling_schedule import read as read_schedule
 from local_runtime.control_plane.store import Deployment, Endpoint, Store
 
 # AWS keeps six weeks of activities; the number is what a laptop can hold of a busy endpoint.
@@ -73,6 +74,36 @@ class Autoscaler:
         self.activities: deque[Activity] = deque(maxlen=_ACTIVITIES)
         self._clock = clock
         self._now_s = now_s
+
+    # From one life to the next.
+
+    def give(self, write: Callable[[Any], bytes]) -> bytes:
+        """Everything that is kept, written while nothing can change it."""
+        with self.lock:
+            # A schedule is read anew from its expression.
+            scheduled = [replace(each, schedule=None) for each in self.scheduled.values()]  # type: ignore[arg-type]
+            policies, activities = list(self.policies.values()), list(self.activities)
+            now_s = self._clock.now_s()
+            return write((now_s, list(self.targets.values()), policies, scheduled, activities))
+
+    def take(self, record: Any) -> None:
+        """Begin with what an earlier life has given; its clock goes on from where it ended."""
+        then_s, targets, policies, scheduled, activities = record
+        with self.lock:
+            passed_s = self._clock.now_s() - then_s
+            self.targets = {target.key: target for target in targets}
+            self.activities.extend(activities)
+            for policy in policies:
+                if policy.cooldown is not None:
+                    until_s = policy.cooldown.until_s + passed_s
+                    policy.cooldown = replace(policy.cooldown, until_s=until_s)
+                self.policies[policy.key, policy.name] = policy
+            for action in scheduled:
+                request = action.request
+                action.schedule = read_schedule(request["Schedule"], request.get("Timezone", "UTC"))
+                if action.schedule.every_s is not None and action.due_s is not None:
+                    action.due_s += passed_s
+                self.scheduled[action.key, action.name] = action
 
     # What time brings.
 

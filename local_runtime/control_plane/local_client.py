@@ -18,6 +18,9 @@ from botocore.session import Session
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+# Marks the requests that come from here: nobody outside is told of their answers.
+INSIDE = "local_runtime.inside"
+
 
 class LocalClients:
     """Clients by service and region, all of them answered by one WSGI application.
@@ -89,6 +92,7 @@ def _answer(application: Application, request: AWSPreparedRequest, **_: Any) -> 
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        INSIDE: True,
     }
     for name, value in request.headers.items():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)

@@ -148,6 +148,22 @@ class Store:
         self._records: dict[tuple[Kind, str, str], Record] = {}
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._tags: dict[str, dict[str, str]] = {}
+        # Called when an endpoint has changed; it must neither wait nor ask the store.
+        self.on_change: Callable[[], None] = lambda: None
+
+    # From one life to the next.
+
+    def give(self, write: Callable[[Any], bytes]) -> bytes:
+        """Everything that is kept, written while nothing can change it."""
+        with self._changed:
+            record = self._records, self._endpoints, self._tags, self._generations, self._last_s
+            return write(record)
+
+    def take(self, record: Any) -> None:
+        """Begin with what an earlier life has given."""
+        with self._changed:
+            self._records, self._endpoints, self._tags, self._generations, self._last_s = record
+            self._notify()
 
     def arn(self, kind: Kind, region: str, name: str) -> str:
         """The ARN that a resource of this name has, whether or not it exists."""
@@ -407,4 +423,5 @@ class Store:
 
     def _notify(self) -> None:
         self._revision += 1
+        self.on_change()
         self._changed.notify_all()

@@ -76,7 +76,10 @@ class CloudFormationApi:
         """
         validate("cloudformation", operation, request)
         with self.stacks.changed:
-            return self.operations[operation](request, region)
+            answer = self.operations[operation](request, region)
+            if not operation.startswith(("Describe", "List", "Get", "Validate")):
+                self.stacks.touched()
+            return answer
 
     # Operations on stacks.
 

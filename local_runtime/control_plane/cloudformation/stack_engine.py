@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from local_runtime.control_plane.cloudformation import intrinsics, resource_types
@@ -20,6 +21,7 @@ from local_runtime.control_plane.cloudformation.intrinsics import Resolver
 from local_runtime.control_plane.cloudformation.resource_types.base import Context, Properties
 from local_runtime.control_plane.cloudformation.stack_values import ExistingResources, StackValues
 from local_runtime.control_plane.cloudformation.stacks import (
+    Output,
     Resource,
     Stack,
     Submission,
@@ -36,6 +38,7 @@ _REPLACING = (
     "Requested update requires the creation of a new physical resource; hence creating one."
 )
 _CANCELLED = "Resource creation cancelled"
+_ENDED = "The local runtime ended during the operation."
 
 
 class _Stopped(Exception):  # noqa: N818 - says what happened to the operation
@@ -59,11 +62,22 @@ class _Step:
         return not self.updated and (self.old is None or self.old.live is not self.new.live)
 
 
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What an update may have to go back to."""
+
+    resources: Mapping[str, Resource]
+    submission: Submission | None
+    outputs: list[Output]
+    imported: frozenset[str]
+
+
 @dataclass(slots=True)
 class _Trail:
-    """How far an operation has come."""
+    """How far an operation has come, and what the stack was before it."""
 
     tags: Mapping[str, str]
+    before: _Before | None = None
     steps: list[_Step] = field(default_factory=list)
     done: dict[str, Resource] = field(default_factory=dict)
     unsettled: dict[str, Resource] = field(default_factory=dict)
@@ -76,6 +90,8 @@ class StackEngine:
         self.values = values
         self._stacks = values.stacks
         self._threads: dict[str, threading.Thread] = {}
+        # Within it a resource is made and noted: what is kept has both or neither.
+        self.unit: Callable[[], AbstractContextManager[None]] = nullcontext
 
     # Starting operations. The caller holds ``StackStore.changed`` and has checked the state.
 
@@ -90,13 +106,20 @@ class StackEngine:
         """Start updating a stack."""
         stack.cancel.clear()
         stack.updated_at = now()
+        before = _Before(dict(stack.resources), stack.submission, stack.outputs, stack.imported)
+        stack.trail = trail = _Trail(submission.tags, before)
         stack.set_status("UPDATE_IN_PROGRESS", "User Initiated")
-        self._start(stack, lambda: self._update(stack, submission), "UPDATE_ROLLBACK_FAILED")
+        self._start(
+            stack,
+            lambda: self._update(stack, submission, trail, before.resources),
+            "UPDATE_ROLLBACK_FAILED",
+        )
 
     def delete(self, stack: Stack, retain: frozenset[str] = frozenset()) -> None:
         """Start deleting a stack; a creation that is still running ends first."""
         running = self._threads.get(stack.stack_id)
         stack.cancel.set()
+        stack.trail = retain
         stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
 
         def work() -> None:
@@ -106,6 +129,25 @@ class StackEngine:
             self._delete(stack, retain)
 
         self._start(stack, work, "DELETE_FAILED")
+
+    def end_interrupted(self, stack: Stack) -> None:
+        """Start bringing to an end what an earlier life of this process was doing.
+
+        A creation or an update is undone: what it had begun is not known to the last detail. What
+        was being removed goes on being removed.
+        """
+        status, trail = stack.status, stack.trail
+        retain = trail if isinstance(trail, frozenset) else frozenset()
+        ways: dict[str, tuple[Callable[[], None], str]] = {
+            "DELETE_IN_PROGRESS": (lambda: self._delete(stack, retain), "DELETE_FAILED"),
+            "ROLLBACK_IN_PROGRESS": (lambda: self._undo_creation(stack), "ROLLBACK_FAILED"),
+            "CREATE_IN_PROGRESS": (lambda: self._cancel_creation(stack), "ROLLBACK_FAILED"),
+        }
+        work, broken = ways.get(
+            status, (lambda: self._end_update(stack, status), "UPDATE_ROLLBACK_FAILED")
+        )
+        stack.cancel.clear()
+        self._start(stack, work, broken)
 
     def wait(self, stack: Stack) -> None:
         """Block until the stack's newest operation has ended."""
@@ -144,13 +186,20 @@ class StackEngine:
             self._end_deletion(stack, self._remove_all(stack, stack.resources, creating=True))
         else:
             self._status(stack, "ROLLBACK_IN_PROGRESS", f"{failure} Rollback requested by user.")
-            failed = self._remove_all(stack, stack.resources, creating=True)
-            status = "ROLLBACK_FAILED" if failed else "ROLLBACK_COMPLETE"
-            self._status(stack, status, _not_deleted(failed))
+            self._undo_creation(stack)
 
-    def _update(self, stack: Stack, submission: Submission) -> None:
-        before = dict(stack.resources)
-        trail = _Trail(submission.tags)
+    def _undo_creation(self, stack: Stack) -> None:
+        failed = self._remove_all(stack, stack.resources, creating=True)
+        status = "ROLLBACK_FAILED" if failed else "ROLLBACK_COMPLETE"
+        self._status(stack, status, _not_deleted(failed))
+
+    def _update(
+        self,
+        stack: Stack,
+        submission: Submission,
+        trail: _Trail,
+        before: Mapping[str, Resource],
+    ) -> None:
         failure = self._apply(stack, submission, trail)
         if failure is None:
             self._status(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
@@ -161,6 +210,25 @@ class StackEngine:
         else:
             self._status(stack, "UPDATE_ROLLBACK_IN_PROGRESS", failure)
             self._roll_back(stack, trail)
+
+    def _cancel_creation(self, stack: Stack) -> None:
+        self._status(stack, "ROLLBACK_IN_PROGRESS", f"{_ENDED} Rollback requested by user.")
+        self._undo_creation(stack)
+
+    def _end_update(self, stack: Stack, status: str) -> None:
+        """End an update of an earlier life, forwards if it was about to clean up."""
+        trail: _Trail = stack.trail
+        assert trail.before is not None, "an update has noted it"
+        if status == "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS":
+            self._clean_up(stack, trail, trail.before.resources)
+            self._status(stack, "UPDATE_COMPLETE")
+            return
+        with self._stacks.changed:
+            stack.submission = trail.before.submission
+            stack.outputs, stack.imported = trail.before.outputs, trail.before.imported
+        if status == "UPDATE_IN_PROGRESS":
+            self._status(stack, "UPDATE_ROLLBACK_IN_PROGRESS", _ENDED)
+        self._roll_back(stack, trail)
 
     def _delete(self, stack: Stack, retain: frozenset[str]) -> None:
         self._end_deletion(stack, self._remove_all(stack, stack.resources, retain=retain))
@@ -251,7 +319,8 @@ class StackEngine:
         if old is None:
             self._note(stack, new, f"{verb}_IN_PROGRESS")
         try:
-            new.live = kind.create(self.values.context(stack, new, trail.tags), new.properties)
+            with self.unit():
+                new.live = kind.create(self.values.context(stack, new, trail.tags), new.properties)
         except ResourceFailed as fault:
             self._fail(stack, new, verb.lower(), fault)
         trail.unsettled[new.logical_id] = new
@@ -280,10 +349,11 @@ class StackEngine:
         new.live = kind.update(context, old.live, old.properties, new.properties)
 
     def _take_place(self, stack: Stack, step: _Step, trail: _Trail) -> None:
-        trail.steps.append(step)
-        trail.done[step.new.logical_id] = step.new
         with self._stacks.changed:
+            trail.steps.append(step)
+            trail.done[step.new.logical_id] = step.new
             stack.resources[step.new.logical_id] = step.new
+            self._stacks.touched()
 
     def _settle(self, stack: Stack, trail: _Trail, logical_id: str) -> None:
         """Wait until a resource is ready, if it was only begun."""
@@ -335,7 +405,8 @@ class StackEngine:
                 self._note(stack, step.old, "UPDATE_COMPLETE")
             with self._stacks.changed:
                 if step.old is None:
-                    del stack.resources[step.new.logical_id]
+                    # It may be gone already: an earlier life may have come this far.
+                    stack.resources.pop(step.new.logical_id, None)
                 else:
                     stack.resources[step.new.logical_id] = step.old
         self._status(stack, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
@@ -352,7 +423,7 @@ class StackEngine:
             if resource.logical_id in left_out:
                 self._remove(stack, resource, policy="DeletionPolicy")
                 with self._stacks.changed:
-                    del stack.resources[resource.logical_id]
+                    stack.resources.pop(resource.logical_id, None)
             else:
                 self._remove(stack, resource, policy="UpdateReplacePolicy")
 
@@ -401,13 +472,17 @@ class StackEngine:
         self._note(stack, resource, "DELETE_COMPLETE")
         with self._stacks.changed:
             resource.last_physical_id, resource.live = resource.physical_id, None
+            self._stacks.touched()
         return True
 
     # Telling.
 
     def _status(self, stack: Stack, status: str, reason: str | None = None) -> None:
         with self._stacks.changed:
+            if not status.endswith("_IN_PROGRESS"):
+                stack.trail = None
             stack.set_status(status, reason)
+            self._stacks.touched()
             self._stacks.changed.notify_all()
 
     def _note(
@@ -415,6 +490,7 @@ class StackEngine:
     ) -> None:
         with self._stacks.changed:
             stack.note(resource, status, reason)
+            self._stacks.touched()
 
     def _fail(self, stack: Stack, resource: Resource, verb: str, fault: Exception) -> None:
         self._note(stack, resource, f"{verb.upper()}_FAILED", str(fault))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -146,6 +146,8 @@ class Stack:
     policy: str | None = None
     client_request_token: str | None = None
     cancel: threading.Event = field(default_factory=threading.Event)
+    # How far the operation that runs has come, for whoever has to end it in another life.
+    trail: Any = None
 
     @property
     def deleted(self) -> bool:
@@ -196,6 +198,23 @@ class StackStore:
         self.account_id = account_id
         self.changed = threading.Condition(threading.RLock())
         self._stacks: dict[str, Stack] = {}
+        # Called when something has changed; it must neither wait nor ask the store.
+        self.touched: Callable[[], None] = lambda: None
+
+    def give(self, write: Callable[[Any], bytes]) -> bytes:
+        """Everything that is kept, written while nothing can change it."""
+        with self.changed:
+            return write(self._stacks)
+
+    def take(self, record: Any) -> None:
+        """Begin with what an earlier life has given."""
+        with self.changed:
+            self._stacks = record
+
+    def interrupted(self) -> list[Stack]:
+        """The stacks whose operation an earlier life did not end."""
+        with self.changed:
+            return [stack for stack in self._stacks.values() if stack.in_progress]
 
     def new(self, name: str, region: str) -> Stack:
         """Define a stack in review; the caller has checked that the name is free."""
