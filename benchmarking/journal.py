@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,6 +155,11 @@ class Journal:
             and _started(begin.pid) == begin.pid_started
         )
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it was written on another machine, where the program may still run."""
+        return self.begin.host != socket.gethostname()
+
     def _append(self, fields: dict[str, Any]) -> None:
         line = (json.dumps(fields) + "\n").encode()
         for path in self._paths:
@@ -169,14 +174,6 @@ class Journal:
                     f"nothing more is created: the journal {path} cannot be written:"
                     f" {error.strerror}"
                 ) from None
-
-
-def journals() -> Iterator[Journal]:
-    """The journals of this user's runs that did not end by themselves, or have not ended."""
-    folder = state_folder()
-    if folder.is_dir():
-        for path in sorted(folder.glob("*.jsonl")):
-            yield Journal.read(path)
 
 
 def now() -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from benchmarking.records import Cell, Load, Option
+from benchmarking.workload import Arrivals
 from hosting.quotas import ServerlessQuota
 
 SERVERLESS: Final[frozenset[Option]] = frozenset({"serverless", "serverless-provisioned"})
@@ -60,29 +60,36 @@ class Measurement:
     """One cell's worth of requests.
 
     Args:
+        load: as the record says it.
+        arrivals: when requests are sent; None in a closed loop.
         name: what tells it from the others of the same endpoint; empty for the only one.
         gap_s: how long the endpoint is left alone before, on the service's clock.
-        payloads: send only that many of the payloads; None: all.
+        warm_up_s: the part of the load's time, from its start, whose requests do not count.
         requests: of a closed loop that ends after them; None: it ends after the load's time.
-        trace: the file of intended times, of a replayed trace.
     """
 
     load: Load
+    arrivals: Arrivals | None = None
     name: str = ""
     gap_s: float | None = None
     warm_up_s: float = 0.0
     requests: int | None = None
-    trace: Path | None = None
 
     def expected_requests(self, *, service_s: float) -> float:
         """About how many requests it sends, when each takes ``service_s``."""
+        if self.arrivals is not None:
+            return len(self.arrivals)
         if self.requests is not None:
             return self.requests
-        total_s = self.load.duration_s + self.warm_up_s
-        if self.load.rate_per_s is not None:
-            return self.load.rate_per_s * total_s
         assert self.load.clients is not None, "a closed loop has clients"
-        return self.load.clients * total_s / (service_s + self.load.think_time_s)
+        return self.load.clients * self.load.duration_s / (service_s + self.load.think_time_s)
+
+    def expected_s(self, *, service_s: float) -> float:
+        """About how long it takes, without its gap."""
+        if self.requests is None:
+            return self.load.duration_s
+        assert self.load.clients is not None, "a closed loop has clients"
+        return self.requests / self.load.clients * (service_s + self.load.think_time_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,124 @@
+"""What the endpoint itself measured during a cell, from CloudWatch.
+
+Joined by the wall clock, in whole minutes, which is how AWS keeps these metrics: the runner begins
+a further cell of the same endpoint in a minute of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from benchmarking.aws import Account
+from benchmarking.deployment import VARIANT_NAME
+from benchmarking.records import Cell, EndpointMetric, Option
+from hosting.endpoint import EndpointKind
+from hosting.metrics import PERIOD_S, MetricDefinition, published_by
+
+_KINDS: Final[dict[Option, EndpointKind]] = {
+    "serverless": "serverless",
+    "serverless-provisioned": "serverless",
+    "real-time": "real-time",
+    "multi-model": "multi-model",
+    "async": "async",
+}
+# Metrics come late; AWS promises no bound. Most are there after one to two minutes.
+_DELAY_S: Final = 180.0
+_PERCENTILES: Final = ("p50", "p90", "p95", "p99")
+_STATISTICS: Final = ("SampleCount", "Average", "Minimum", "Maximum")
+# That it is there shows that a cell's metrics have arrived.
+_COUNTERS: Final = ("Invocations", "InvocationsProcessed")
+
+
+def collect(
+    account: Account, cells: Sequence[Cell], *, wait: Callable[[float], None]
+) -> dict[str, tuple[EndpointMetric, ...]]:
+    """Read the metrics of measured cells, waiting for those that have not arrived.
+
+    Args:
+        cells: each with an endpoint and both of its times.
+        wait: sleeps for a number of seconds.
+
+    Returns:
+        Metrics by cell ID; what never arrived is missing.
+    """
+    found: dict[str, tuple[EndpointMetric, ...]] = {}
+    delay_s, step_s = account.wall_s(_DELAY_S), max(0.5, account.wall_s(15.0))
+    for cell in cells:
+        assert cell.finished_at is not None, "a cell that has ended"
+        late_s = time.time() - datetime.fromisoformat(cell.finished_at).timestamp()
+        while True:
+            metrics = read(account, cell)
+            if any(metric.name in _COUNTERS for metric in metrics) or late_s > delay_s:
+                break
+            wait(step_s)
+            late_s += step_s
+        if metrics:
+            found[cell.id] = metrics
+    return found
+
+
+def read(account: Account, cell: Cell) -> tuple[EndpointMetric, ...]:
+    """Every metric that the cell's endpoint has published for the cell's time."""
+    start, end = window(account, cell)
+    return tuple(
+        metric
+        for definition in published_by(_KINDS[cell.option])
+        if (metric := _metric(account.client("cloudwatch"), definition, cell, start, end))
+    )
+
+
+def window(account: Account, cell: Cell) -> tuple[datetime, datetime]:
+    """The cell's time in whole minutes of the service."""
+    assert cell.started_at is not None, "a cell that has begun"
+    assert cell.finished_at is not None, "a cell that has ended"
+    minute_s = account.wall_s(PERIOD_S)
+    start_s = datetime.fromisoformat(cell.started_at).timestamp()
+    end_s = datetime.fromisoformat(cell.finished_at).timestamp()
+    first, last = math.floor(start_s / minute_s) * minute_s, math.ceil(end_s / minute_s) * minute_s
+    start = datetime.fromtimestamp(first, UTC)
+    return start, start + timedelta(seconds=max(last - first, minute_s))
+
+
+def next_minute_s(account: Account) -> float:
+    """How long until the service's next minute begins, on the wall."""
+    minute_s = account.wall_s(PERIOD_S)
+    return minute_s - time.time() % minute_s
+
+
+def _metric(
+    cloudwatch: Any, definition: MetricDefinition, cell: Cell, start: datetime, end: datetime
+) -> EndpointMetric | None:
+    values = {"EndpointName": cell.endpoint_name, "VariantName": VARIANT_NAME}
+    if not all(name in values for name in definition.dimensions):
+        return None
+    request = {
+        "Namespace": definition.namespace,
+        "MetricName": definition.name,
+        "Dimensions": [{"Name": name, "Value": values[name]} for name in definition.dimensions],
+        "StartTime": start,
+        "EndTime": end,
+        "Period": max(PERIOD_S, math.ceil((end - start).total_seconds() / PERIOD_S) * PERIOD_S),
+    }
+    points = cloudwatch.get_metric_statistics(**request, Statistics=list(_STATISTICS))["Datapoints"]
+    samples = sum(point["SampleCount"] for point in points)
+    if samples == 0:
+        return None
+    percentiles: dict[str, float] = {}
+    if definition.supports("p99") and len(points) == 1:
+        # Percentiles of several datapoints cannot be put together, so they are not.
+        answer = cloudwatch.get_metric_statistics(**request, ExtendedStatistics=list(_PERCENTILES))
+        if len(answer["Datapoints"]) == 1:
+            percentiles = dict(answer["Datapoints"][0]["ExtendedStatistics"])
+    return EndpointMetric(
+        name=definition.name,
+        unit=points[0]["Unit"],
+        samples=samples,
+        average=sum(point["Average"] * point["SampleCount"] for point in points) / samples,
+        minimum=min(point["Minimum"] for point in points),
+        maximum=max(point["Maximum"] for point in points),
+        percentiles=percentiles,
+    )
