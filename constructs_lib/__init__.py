@@ -1,5 +1,15 @@
 """Reusable AWS CDK constructs for Amazon SageMaker inference."""
 
+from constructs_lib.alarm_thresholds import (
+    ComponentThresholds,
+    InstanceThresholds,
+    ModelThresholds,
+    QueueThresholds,
+    RequestThresholds,
+    ServerlessThresholds,
+)
+from constructs_lib.alarm_topic import AlarmTopic
+from constructs_lib.alarms import EndpointAlarms
 from constructs_lib.async_endpoint import AsyncEndpoint
 from constructs_lib.container import Container, MultiModelContainer
 from constructs_lib.container_image import ContainerImage
@@ -24,6 +34,7 @@ from constructs_lib.multi_model_endpoint import MultiModelEndpoint
 from constructs_lib.network import Network
 from constructs_lib.pipeline_endpoint import InferencePipelineEndpoint
 from constructs_lib.realtime_endpoint import RealTimeEndpoint
+from constructs_lib.rollout import Rollout
 from constructs_lib.scaling import (
     BacklogScaling,
     ConcurrencyScaling,
@@ -41,14 +52,17 @@ from constructs_lib.variant import Variant
 
 __all__ = [
     "AdapterComponent",
+    "AlarmTopic",
     "AsyncEndpoint",
     "BacklogScaling",
+    "ComponentThresholds",
     "ComputeNeeds",
     "ConcurrencyScaling",
     "Container",
     "ContainerImage",
     "CopyScaling",
     "DataCapture",
+    "EndpointAlarms",
     "EndpointMeasures",
     "EndpointWidgets",
     "ImportedEndpoint",
@@ -57,12 +71,14 @@ __all__ = [
     "InferenceDashboard",
     "InferencePipelineEndpoint",
     "InstancePool",
+    "InstanceThresholds",
     "Instances",
     "InvocationScaling",
     "ManagedScaling",
     "Measure",
     "ModelArtifact",
     "ModelStore",
+    "ModelThresholds",
     "Monitored",
     "MultiContainerEndpoint",
     "MultiModelContainer",
@@ -70,10 +86,14 @@ __all__ = [
     "Network",
     "Objective",
     "ProvisionedConcurrencyScaling",
+    "QueueThresholds",
     "RealTimeEndpoint",
+    "RequestThresholds",
+    "Rollout",
     "ScheduledCapacity",
     "ServerlessComparison",
     "ServerlessEndpoint",
+    "ServerlessThresholds",
     "ServerlessVariant",
     "UtilizationScaling",
     "Variant",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -25,6 +26,7 @@ from constructs_lib.instances import Instances
 from constructs_lib.model import define_model
 from constructs_lib.network import Network
 from constructs_lib.notifications import allow_announcing, encrypted_topic
+from constructs_lib.rollout import Rollout, roll_out
 from constructs_lib.scaling import BacklogScaling, VariantScaling
 from constructs_lib.storage import private_bucket
 from hosting import limits, model_servers, validation
@@ -202,6 +204,19 @@ class AsyncEndpoint(Endpoint):
         if self.bucket.encryption_key is not None:
             self.bucket.encryption_key.grant_encrypt_decrypt(grantee)
         return super().grant_invoke(grantee).combine(objects).combine(answers).combine(listing)
+
+    def roll_out(self, rollout: Rollout, *, alarms: Sequence[cw.Alarm]) -> None:
+        """Move work to updates step by step, and back when one of ``alarms`` goes off.
+
+        Args:
+            rollout: how work moves.
+            alarms: 1 to 10, such as ``EndpointAlarms.rollback``. They name the endpoint by a name
+                that is known before it exists, because it names them in turn.
+
+        Raises:
+            ValueError: the service would refuse the rollout, or an alarm cannot stop it.
+        """
+        roll_out(self, rollout, alarms)
 
     def metric_approximate_backlog_size(self, *, period: cdk.Duration | None = None) -> cw.Metric:
         """Requests that wait or are worked on."""

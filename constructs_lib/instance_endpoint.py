@@ -22,6 +22,7 @@ from constructs_lib.endpoint import VARIANT_NAME, Endpoint
 from constructs_lib.instances import Instances, ProductionVariant
 from constructs_lib.model import define_model
 from constructs_lib.network import Network
+from constructs_lib.rollout import Rollout, roll_out
 from constructs_lib.scaling import InstanceScaling, VariantScaling
 from constructs_lib.variant import Variant
 from hosting import limits, validation
@@ -133,6 +134,19 @@ class InstanceEndpoint(Endpoint):
         return VariantScaling(
             self, f"{name}Scaling", endpoint=self, variant_name=name, scaling=scaling
         )
+
+    def roll_out(self, rollout: Rollout, *, alarms: Sequence[cw.Alarm]) -> None:
+        """Move traffic to updates step by step, and back when one of ``alarms`` goes off.
+
+        Args:
+            rollout: how traffic moves.
+            alarms: 1 to 10, such as ``EndpointAlarms.rollback``. They name the endpoint by a name
+                that is known before it exists, because it names them in turn.
+
+        Raises:
+            ValueError: the service would refuse the rollout, or an alarm cannot stop it.
+        """
+        roll_out(self, rollout, alarms)
 
     def metric_invocations(self, *, period: cdk.Duration | None = None) -> cw.Metric:
         """Requests sent to the endpoint."""

@@ -230,6 +230,28 @@ class EndpointMeasures:
             m=self._source("ModelLoadingTime", "SampleCount"),
         )
 
+    def misses_under_pressure(
+        self,
+        label: str = "Requests that loaded a model for which another went",
+        *,
+        min_requests: int,
+    ) -> Measure:
+        """Percent of the requests that had to load their model, in periods that unloaded models.
+
+        Args:
+            label: of the line.
+            min_requests: in a period with fewer, the share counts as 0.
+        """
+        enough = f"{{n}} >= {min_requests}" if min_requests > 0 else "{n} > 0"
+        return self._math(
+            label,
+            "%",
+            f"IF({enough} AND FILL({{unloaded}}, 0) > 0, 100 - {{hits}} * 100, 0)",
+            n=self._source("Invocations", "Sum"),
+            unloaded=self._source("ModelUnloadingTime", "SampleCount"),
+            hits=self._source("ModelCacheHit", "Average"),
+        )
+
     def unloads(self, label: str = "Unloads") -> Measure:
         """Models that were unloaded, per minute."""
         return self._math(
@@ -350,6 +372,11 @@ class EndpointMeasures:
         return self._as_published(label, "requests", name, statistic)
 
     # -- how they are made
+
+    def published(self, name: str, statistic: str, label: str | None = None) -> cw.Metric:
+        """A metric in the unit that SageMaker publishes, as alarms on percentiles want it."""
+        metric = self._source(name, statistic).metric
+        return metric if label is None else metric.with_(label=label)
 
     def math(self, label: str, unit: Unit, expression: str, **sources: tuple[str, str]) -> Measure:
         """A measure of your own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -9,9 +10,11 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from constructs_lib import (
+    AlarmTopic,
     AsyncEndpoint,
     Container,
     ContainerImage,
+    EndpointAlarms,
     InferenceDashboard,
     ModelArtifact,
     Monitored,
@@ -19,6 +22,7 @@ from constructs_lib import (
 from constructs_lib.acknowledgment import acknowledge
 from constructs_lib.encryption import acknowledge_missing_key
 from constructs_lib.endpoint import Endpoint
+from constructs_lib.instance_endpoint import InstanceEndpoint
 from constructs_lib.model_artifact import PackagedArtifact
 from model_code.handler import Handler
 from stacks.environments import Environment
@@ -70,15 +74,31 @@ class InferenceStack(cdk.Stack):
             cdk.CfnOutput(self, f"{kind}{name}", value=value)
 
     def monitor(self, *endpoints: Monitored) -> None:
-        """Show the stack's endpoints on a dashboard of its own."""
+        """Show the stack's endpoints on a dashboard of its own, and watch them."""
+        alarms = self._alarms(endpoints) if self.environment_settings.alarms else []
         dashboard = InferenceDashboard(
             self,
             "Dashboard",
             endpoints=endpoints,
+            alarms=[each.composite for each in alarms],
             # Dashboards belong to no region, so that the region is part of the name.
             dashboard_name=f"{self.stack_name}-{self.environment_settings.region}",
         )
         cdk.CfnOutput(self, "DashboardName", value=dashboard.dashboard_name)
+
+    def _alarms(self, endpoints: Sequence[Monitored]) -> list[EndpointAlarms]:
+        topic = AlarmTopic(self, "AlarmTopic", encryption_key=self.key).topic
+        cdk.CfnOutput(self, "AlarmTopicArn", value=topic.topic_arn)
+        found = [
+            EndpointAlarms(self, f"{each.endpoint.node.id}Alarms", monitored=each, topic=topic)
+            for each in endpoints
+        ]
+        rollout = self.environment_settings.rollout
+        for alarms in found:
+            endpoint = alarms.monitored.endpoint
+            if rollout is not None and isinstance(endpoint, InstanceEndpoint):
+                endpoint.roll_out(rollout, alarms=alarms.rollback)
+        return found
 
     def _key(self, environment: Environment) -> kms.Key | None:
         if not environment.customer_managed_key:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from constructs_lib.rules import values
 from constructs_lib.rules.resources import Resource
 from constructs_lib.rules.rule import Fault, check
 from constructs_lib.rules.serving import Endpoint, EndpointConfig, Serving
-from hosting import limits
+from hosting import limits, rollouts
 
 _BLUE_GREEN: Final = "DeploymentConfig.BlueGreenUpdatePolicy"
 _ROUTING: Final = f"{_BLUE_GREEN}.TrafficRoutingConfiguration"
@@ -104,8 +103,7 @@ def _batches(size: Any) -> int | None:
     share = values.number(values.at(size, "Value"))
     if values.text(values.at(size, "Type")) != "CAPACITY_PERCENT" or share is None or share <= 0:
         return None
-    # The last batch needs no wait before another.
-    return max(1, math.ceil(100 / share) - 1)
+    return rollouts.batches(share)
 
 
 @check("SM-G4")
