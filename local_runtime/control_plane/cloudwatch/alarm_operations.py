@@ -37,7 +37,7 @@ class AlarmOperations:
 
     def put_composite_alarm(self, request: Json, region: str) -> Json:
         try:
-            composite = composite_rule.parse(request["AlarmRule"])
+            composite = composite_rule.CompositeRule(request["AlarmRule"])
         except composite_rule.RuleError as fault:
             raise ValidationException(str(fault)) from None
         missing = [name for name in composite.alarms if self.book.find(region, name) is None]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 StateOf = Callable[[str], str | None]
+Holds = Callable[[StateOf], bool]
 
 _TOKEN: Final = re.compile(
     r"\s*(?:(?P<mark>[(),])|(?P<string>\"[^\"]*\"|'[^']*')|(?P<word>[^\s(),\"']+))"
@@ -27,34 +27,39 @@ class RuleError(ValueError):
     """A rule that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
 class CompositeRule:
-    """A rule that has been read: ``holds`` says whether the composite alarm goes off."""
+    """A rule that has been read: ``holds`` says whether the composite alarm goes off.
 
-    holds: Callable[[StateOf], bool]
-    alarms: tuple[str, ...]
-
-
-def parse(text: str) -> CompositeRule:
-    """Read a rule.
-
-    Raises:
-        RuleError: it cannot be read.
+    It is kept as its text.
     """
-    if not text.strip() or text.strip() != text:
-        raise RuleError("AlarmRule must not contain leading or trailing whitespace or be null")
-    parser = _Parser(_tokens(text))
-    holds = parser.either(0)
-    if parser.tokens:
-        raise RuleError(f"AlarmRule has an error at {parser.tokens[0]!r}")
-    alarms = tuple(dict.fromkeys(parser.alarms))
-    if len(alarms) > _ALARMS_LIMIT:
-        raise RuleError(f"AlarmRule must name at most {_ALARMS_LIMIT} alarms, got {len(alarms)}")
-    if parser.elements > _ELEMENTS_LIMIT:
-        raise RuleError(
-            f"AlarmRule must have at most {_ELEMENTS_LIMIT} elements, got {parser.elements}"
-        )
-    return CompositeRule(holds, alarms)
+
+    __slots__ = ("alarms", "holds", "text")
+
+    def __init__(self, text: str) -> None:
+        """Read a rule.
+
+        Raises:
+            RuleError: it cannot be read.
+        """
+        if not text.strip() or text.strip() != text:
+            raise RuleError("AlarmRule must not contain leading or trailing whitespace or be null")
+        parser = _Parser(_tokens(text))
+        self.text = text
+        self.holds: Holds = parser.either(0)
+        if parser.tokens:
+            raise RuleError(f"AlarmRule has an error at {parser.tokens[0]!r}")
+        self.alarms = tuple(dict.fromkeys(parser.alarms))
+        if len(self.alarms) > _ALARMS_LIMIT:
+            raise RuleError(
+                f"AlarmRule must name at most {_ALARMS_LIMIT} alarms, got {len(self.alarms)}"
+            )
+        if parser.elements > _ELEMENTS_LIMIT:
+            raise RuleError(
+                f"AlarmRule must have at most {_ELEMENTS_LIMIT} elements, got {parser.elements}"
+            )
+
+    def __reduce__(self) -> tuple[type[CompositeRule], tuple[str]]:
+        return CompositeRule, (self.text,)
 
 
 def _tokens(text: str) -> list[str]:
@@ -66,9 +71,6 @@ def _tokens(text: str) -> list[str]:
         tokens.append(match[0].strip())
         position = match.end()
     return tokens
-
-
-Holds = Callable[[StateOf], bool]
 
 
 class _Parser:

@@ -318,13 +318,13 @@ def test_any_text_is_computed_or_refused(expression: str) -> None:
 def test_composite_rules_hold_by_the_states_of_others(rule: str, *, holds: bool) -> None:
     states = {"a": "ALARM", "b": "OK", "c": "INSUFFICIENT_DATA"}
 
-    assert composite_rule.parse(rule).holds(states.get) is holds
+    assert composite_rule.CompositeRule(rule).holds(states.get) is holds
 
 
 @pytest.mark.parametrize("rule", ["", "ALARM", "ALARM(", "ALARM(a", "a", "ALARM(a) OK(b)", "AND"])
 def test_composite_rules_that_cannot_be_read_are_refused(rule: str) -> None:
     with pytest.raises(composite_rule.RuleError):
-        composite_rule.parse(rule)
+        composite_rule.CompositeRule(rule)
 
 
 # Buckets.

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_runtime.control_plane.cloudwatch import composite_rule
+from local_runtime.control_plane.cloudwatch.alarms import AlarmBook
+from local_runtime.control_plane.keeping import graph
 from tests.unit.control_plane.conftest import REGION, RunningControlPlane, fresh
 
 SOURCE = {
@@ -317,7 +319,7 @@ def test_a_composite_alarm_that_cannot_work_is_refused(
 def test_at_least_counts_alarms_in_a_state(rule: str, *, holds: bool) -> None:
     states = {"a": "ALARM", "b": "OK", "c": "INSUFFICIENT_DATA"}
 
-    assert composite_rule.parse(rule).holds(states.get) is holds
+    assert composite_rule.CompositeRule(rule).holds(states.get) is holds
 
 
 @pytest.mark.parametrize(
@@ -335,7 +337,7 @@ def test_at_least_counts_alarms_in_a_state(rule: str, *, holds: bool) -> None:
 )
 def test_a_rule_beyond_the_limits_is_refused(rule: str) -> None:
     with pytest.raises(composite_rule.RuleError):
-        composite_rule.parse(rule)
+        composite_rule.CompositeRule(rule)
 
 
 _RULES = st.recursive(
@@ -359,7 +361,27 @@ def test_a_rule_holds_as_pythons_own_logic_says(rule: str, states: tuple[str, st
     python = python.replace("TRUE", "True").replace("FALSE", "False")
     expected = eval(python, {}, {**names, **{n: n for n in "abc"}})  # noqa: S307 - our own text
 
-    assert composite_rule.parse(rule).holds(held.get) is expected
+    assert composite_rule.CompositeRule(rule).holds(held.get) is expected
+
+
+def test_composite_alarms_outlive_the_runtime(alarms: Alarms) -> None:
+    one, window = alarms.source(), alarms.source()
+    name = alarms.composite(
+        f"ALARM({one})",
+        ActionsSuppressor=window,
+        ActionsSuppressorWaitPeriod=60,
+        ActionsSuppressorExtensionPeriod=60,
+    )
+    written = alarms.book.give(lambda record: graph.dump(record, shapes={}))
+    later = AlarmBook("123456789012")
+    later.take(graph.load(written))
+
+    found = later.find(REGION, name)
+
+    assert found is not None
+    assert found.composite is not None
+    assert found.composite.holds({one: "ALARM"}.get)
+    assert found.suppression == alarms.book.find(REGION, name).suppression  # type: ignore[union-attr]
 
 
 def test_a_stack_makes_changes_and_removes_a_composite_alarm(
