@@ -65,6 +65,7 @@ def summarize_cell(run: Run, cell: Cell, label: str, seen: Observations) -> Cell
         throttle_share=_share(seen.flags("throttle")),
         error_share=_share(seen.flags(*_NOT_ANSWERED, among=_ADMITTED)) if admitted else None,
         cold_share=_share(known_cold),
+        good_share=_share(good),
         miss_share=_miss_share(seen, run.objective, good),
         offered_per_s=None if not offered_span_s else n / offered_span_s,
         achieved_per_s=None if not span_s else answered / span_s,

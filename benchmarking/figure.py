@@ -7,7 +7,7 @@ screen; a page draws it once for wide and once for narrow screens.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
@@ -49,7 +49,10 @@ def logarithmic(title: str, low: float, high: float, words: Callable[[float], st
     """An axis of equal ratios, with ticks at powers of ten, and at 2 and 5 where there is room."""
     low, high = low / 1.1, high * 1.1
     bottom, top = math.log10(low), math.log10(high)
-    digits = (1, 2, 5) if top - bottom < 2.5 else (1,)
+    decades = top - bottom
+    digits: tuple[float, ...] = (1,)
+    if decades < 2.5:
+        digits = (1, 2, 5) if decades > 0.8 else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
     stride = max(1, math.ceil((top - bottom) / 8))
     values = [
         digit * 10.0**power
@@ -143,13 +146,30 @@ class Figure:
             f'<path class="whisker c{series % COLOURS}" d="M{x1:g} {y1:g}L{x2:g} {y2:g}"/>'
         )
 
-    def bar(self, low: Point, high: Point, kind: str, note: str) -> None:
-        """A filled rectangle between two corners."""
-        (x1, y1), (x2, y2) = self.at(low), self.at(high)
+    def area(self, points: Sequence[Point], floor: float, series: int) -> None:
+        """A filled hill above a floor, all in pixels."""
+        first, last = points[0][0], points[-1][0]
+        path = _path([(first, floor), *points, (last, floor)])
+        self._parts.append(f'<path class="hill c{series % COLOURS}" d="{path}Z"/>')
+
+    def tick(self, point: Point, text: str, note: str) -> None:
+        """A short upright stroke that stands on a point, with a note."""
+        x, y = self.at(point)
         self._parts.append(
-            f'<rect class="bar {kind}" x="{min(x1, x2):g}" y="{min(y1, y2):g}" '
-            f'width="{max(abs(x2 - x1), 1):g}" height="{max(abs(y2 - y1), 1):g}">'
-            f"<title>{escape(note)}</title></rect>"
+            f'<path class="stroke {text}" d="M{x:g} {y:g}v-13"><title>{escape(note)}</title></path>'
+        )
+
+    def rug(self, counts: Mapping[int, int], columns: int, kind: str) -> None:
+        """Strokes along the bottom: how often something happened in each column of the width."""
+        across = self.width - self.left - self.right
+        floor, top = self.height - self.bottom, max(counts.values())
+        path = ""
+        for column, many in sorted(counts.items()):
+            x = self.left + across * (column + 0.5) / columns
+            path += f"M{x:.1f} {floor}v-{6 + 14 * many / top:.1f}"
+        self._parts.append(
+            f'<path class="rug {kind}" d="{path}"><title>{kind}: {sum(counts.values()):,}</title>'
+            "</path>"
         )
 
     def vertical(self, value: float, text: str, *, kind: str = "limit") -> None:
@@ -169,11 +189,26 @@ class Figure:
         self._parts.append(f'<path class="{kind}" d="M{self.left} {y:g}H{across}"/>')
         self.text_at(self.left + 4, y - 4, text)
 
-    def note(self, point: Point, text: str, *, kind: str = "label") -> None:
-        """A text beside a point."""
+    def stroke(self, points: Sequence[Point], kind: str) -> None:
+        """A line that is no series: it joins points."""
+        path = _path([self.at(point) for point in points])
+        if len(points) > 1:
+            self._parts.append(f'<path class="{kind}" d="{path}"/>')
+
+    def free_note(self, point: Point, text: str, taken: list[Point]) -> None:
+        """A text beside a point, moved up or down until it covers none of those ``taken``."""
         x, y = self.at(point)
-        right = x < self.width * 0.62
-        self.text_at(x + (9 if right else -9), y + 4, text, anchor=_side(right), kind=kind)
+        long = len(text) * 6.2
+        right = x + long + 12 < self.width
+        start = x + 8 if right else x - 8 - long
+        for step in (0, 22, -14, 36, -28, 50, -42):
+            at = y - 6 + step
+            if self.top < at < self.height - self.bottom and not any(
+                abs(at - other_y) < 12 and abs(start - other_x) < long for other_x, other_y in taken
+            ):
+                break
+        taken.append((start, at))
+        self.text_at(x + (8 if right else -8), at, text, anchor=_side(right))
 
     def text_at(
         self, x: float, y: float, text: str, *, anchor: str = "start", kind: str = "label"
@@ -213,12 +248,15 @@ class Figure:
             taken = x + half
             anchor = "end" if x + half > self.width else "middle"
             texts.append(_tick(x, floor + 16, text, anchor))
+        taken = math.inf
         for value, text in self.y.ticks:
             y = round(self.top + (floor - self.top) * (1 - self.y.place(value)), 1)
             if not self.top - 0.5 <= y <= floor + 0.5:
                 continue
             grid.append(f"M{self.left} {y:g}H{end}")
-            texts.append(_tick(self.left - 6, y + 4, text, "end"))
+            if y + 13 <= taken:
+                taken = y
+                texts.append(_tick(self.left - 6, y + 4, text, "end"))
         middle = (self.left + end) / 2
         texts.append(_tick(middle, self.height - 8, self.x.title, "middle", kind="axis"))
         if self.y.title:
@@ -237,18 +275,10 @@ def style(series: int, *, dotted: bool = False) -> str:
     return f"c{series % COLOURS} d{series // COLOURS % 4}"
 
 
-def thinned(points: Sequence[Point], most: int) -> list[Point]:
-    """At most so many points of a line, the first and last among them."""
-    if len(points) <= most:
-        return list(points)
-    step = (len(points) - 1) / (most - 1)
-    return [points[round(number * step)] for number in range(most)]
-
-
 def _path(points: Sequence[Point]) -> str:
     if not points:
         return ""
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
 def _tick(x: float, y: float, text: str, anchor: str, *, kind: str = "tick") -> str:

@@ -110,6 +110,7 @@ class CellSummary:
         miss_share: those slower than the objective's latency or failed, of the requests that were
             not throttled; of all, the throttled among them, when the objective has no limit of its
             own for throttles. A p99 is met when at most 1 % miss.
+        good_share: those answered well, within the objective's latency if there is one; of all.
         goodput_per_s: requests answered well, within the objective's latency if there is one.
         cost_missing: why there is no cost.
         verdict: why this is the recommendation, or why it is not.
@@ -143,6 +144,7 @@ class CellSummary:
     error_share: Bounded | None = None
     cold_share: Bounded | None = None
     miss_share: Bounded | None = None
+    good_share: Bounded | None = None
     offered_per_s: float | None = None
     achieved_per_s: float | None = None
     goodput_per_s: float | None = None

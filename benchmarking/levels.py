@@ -106,7 +106,7 @@ def _held(configuration: str, group: Sequence[CellSummary], objective: Objective
             per_s=top.achieved_per_s,
             text=(
                 f"{configuration} answered most, {wording.number(_achieved(top))}/s, at "
-                f"{top.load}{share}"
+                f"{_load(top)} offered{share}"
             ),
         )
     highest, broke = None, None
@@ -119,9 +119,9 @@ def _held(configuration: str, group: Sequence[CellSummary], objective: Objective
         text = f"{configuration} held none of the loads tried"
     else:
         rate = wording.number(_achieved(highest))
-        text = f"{configuration} held {rate}/s ({highest.load})"
+        text = f"{configuration} held {_load(highest)} ({rate}/s answered)"
     if broke is not None and highest is not None:
-        text += f" and not {broke.load}"
+        text += f" and was not shown to hold {_load(broke)}"
     elif highest is not None:
         text += ", the highest load tried"
     return Held(
@@ -144,6 +144,11 @@ def _cold_point(configuration: str, gap_s: float, parts: Sequence[Observations])
         cold=distribution_of(cold) if cold else None,
         warm=distribution_of(warm) if warm else None,
     )
+
+
+def _load(cell: CellSummary) -> str:
+    short = wording.short_load(cell.clients, cell.planned_per_s)
+    return str(cell.load) if short is None else short
 
 
 def _size(cell: CellSummary) -> float | None:

@@ -9,7 +9,7 @@ from benchmarking.records import Cell, Load
 
 _OPTIONS = {
     "serverless": "Serverless",
-    "serverless-provisioned": "Serverless, provisioned",
+    "serverless-provisioned": "Serverless",
     "real-time": "Real-time",
     "multi-model": "Multi-model",
     "async": "Asynchronous",
@@ -17,7 +17,7 @@ _OPTIONS = {
 
 
 def labels(cells: Sequence[Cell]) -> dict[str, str]:
-    """The option and size of each cell, by ID: ``Serverless 2048 MB, max concurrency 8``.
+    """The option and size of each cell, by ID: ``Serverless 2048 MB, concurrency 8``.
 
     What all serverless cells, or all cells on instances, have in common is left out.
     """
@@ -41,9 +41,9 @@ def _label(cell: Cell, *, concurrency: bool, instances: bool) -> str:
         text += f" {cell.instance_type}"
     details = []
     if cell.provisioned_concurrency is not None:
-        details.append(f"{cell.provisioned_concurrency} kept warm")
+        details.append(f"{cell.provisioned_concurrency} provisioned")
     if cell.max_concurrency is not None and concurrency:
-        details.append(f"max concurrency {cell.max_concurrency}")
+        details.append(f"concurrency {cell.max_concurrency}")
     if instances and cell.min_instances is not None and cell.max_instances is not None:
         few, many = cell.min_instances, cell.max_instances
         count = f"{few} to {many}" if few != many else f"{few}"
@@ -67,6 +67,13 @@ def load(plan: Load) -> str:
     }[plan.arrival]
     rate = "" if plan.rate_per_s is None else f"{number(plan.rate_per_s)}/s, "
     return f"{rate}{name}, {duration(plan.duration_s)}"
+
+
+def short_load(clients: int | None, rate_per_s: float | None) -> str | None:
+    """How much load, without how: ``20/s``, ``4 clients``; None when neither is known."""
+    if clients is not None:
+        return f"{clients} client{'s' if clients != 1 else ''}"
+    return None if rate_per_s is None else f"{number(rate_per_s)}/s"
 
 
 def number(value: float) -> str:
@@ -119,12 +126,25 @@ def usd(value: float) -> str:
     return f"${number(value)}"
 
 
+def usd_short(value: float) -> str:
+    """An amount for an axis: ``$100``, ``$0.05``."""
+    return f"${number(value)}"
+
+
 def count(value: float) -> str:
     """A large number of requests: ``850,000``, ``8.9 million``, ``1.2 billion``."""
     for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if value >= size * 0.9995:
             return f"{number(value / size)} {name}"
     return f"{value:,.0f}" if value >= 1000 else number(value)
+
+
+def count_short(value: float) -> str:
+    """A number of requests for an axis: ``850``, ``20k``, ``5M``, ``1G``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{number(value / size)}{letter}"
+    return number(value)
 
 
 def bounds_ms(measure: Bounded) -> str:
@@ -134,7 +154,8 @@ def bounds_ms(measure: Bounded) -> str:
 
 def bounds_share(measure: Bounded) -> str:
     """A share with its bounds: ``1.2 % (0.8 to 1.7)``."""
-    low, high = number(measure.low * 100), number(measure.high * 100)
+    # A bound of a share below a thousandth of a percent is as good as none.
+    low, high = (number(round(bound * 100, 3)) for bound in (measure.low, measure.high))
     return f"{share(measure.value)} ({low} to {high})"
 
 
