@@ -14,10 +14,12 @@ import inspect
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -28,6 +30,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
 
 import constructs_lib as lib
+from hosting import pricing
+from hosting.endpoint import EndpointKind
 
 PAGE = Path(__file__).parent.parent / "docs" / "arguments.md"
 
@@ -37,6 +41,7 @@ _SKIPPED = frozenset({"self", "scope", "construct_id"})
 # Types whose properties the arguments are for; policies follow from them.
 _SHOWN = (
     "AWS::ApplicationAutoScaling::",
+    "AWS::CloudWatch::",
     "AWS::IAM::ManagedPolicy.Roles",
     "AWS::Logs::",
     "AWS::S3::",
@@ -179,6 +184,60 @@ def _tables() -> Iterator[tuple[str, type, dict[str, Sample], dict[str, Sample]]
         },
     )
 
+    yield from _monitoring_tables()
+
+
+def _monitoring_tables() -> Iterator[tuple[str, type, dict[str, Sample], dict[str, Sample]]]:
+    topic: Sample = lambda stack: sns.Topic(stack, "SampleTopic")  # noqa: E731
+    yield (
+        "EndpointAlarms",
+        lib.EndpointAlarms,
+        {"monitored": lambda stack: _monitored(stack, "real-time")},
+        {
+            "topic": topic,
+            "requests": lambda _: lib.RequestThresholds(error_percent=0, min_requests=0),
+            "instances": lambda _: lib.InstanceThresholds(memory_percent=0, disk_percent=0),
+        },
+    )
+    for argument, kind, thresholds in (
+        ("queue", "async", lib.QueueThresholds(stuck_minutes=1, expired_requests=None)),
+        ("serverless", "serverless", lib.ServerlessThresholds(cold_start_percent=0)),
+        ("models", "multi-model", lib.ModelThresholds(missed_percent=0)),
+    ):
+        yield (
+            f"EndpointAlarms of {kind} endpoints",
+            lib.EndpointAlarms,
+            {"monitored": lambda stack, kind=kind: _monitored(stack, kind)},  # type: ignore[misc]
+            {argument: lambda _, thresholds=thresholds: thresholds},  # type: ignore[misc]
+        )
+    yield ("AlarmTopic", lib.AlarmTopic, {}, {"encryption_key": _COMMON["encryption_key"]})
+    yield (
+        "InferenceDashboard",
+        lib.InferenceDashboard,
+        {"endpoints": lambda stack: [_monitored(stack, "real-time")]},
+        {
+            "alarms": lambda stack: [
+                cloudwatch.Alarm.from_alarm_arn(
+                    stack, "Alarm", "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:sample"
+                )
+            ],
+            "dashboard_name": lambda _: "sample",
+            "price_list": lambda _: pricing.PriceList(date(2026, 1, 1), ()),
+            "default_interval": lambda _: cdk.Duration.hours(1),
+        },
+    )
+
+
+def _monitored(stack: cdk.Stack, kind: EndpointKind) -> lib.Monitored:
+    name = "SampleEndpoint"
+    existing: Any = stack.node.try_find_child(name)
+    endpoint = existing
+    if existing is None:
+        endpoint = lib.ImportedEndpoint(
+            stack, name, endpoint_name="sample", kind=kind, instances=_LARGE
+        )
+    return lib.Monitored(endpoint=endpoint, title="Sample")
+
 
 # Properties of CloudFormation that no argument sets, and why.
 LEFT_OUT: Mapping[str, str] = {
@@ -201,8 +260,8 @@ LEFT_OUT: Mapping[str, str] = {
             "for capacity that is bought ahead (through the L1)"
         ),
         "Endpoint.Tags": "`cdk.Tags.of(endpoint)` sets them",
-        "Endpoint.DeploymentConfig": "guarded deployments will come with their alarms",
-        "Endpoint.RetainDeploymentConfig": "nothing to retain without a DeploymentConfig",
+        "Endpoint.DeploymentConfig": "`roll_out()` sets it",
+        "Endpoint.RetainDeploymentConfig": "each deployment brings what `roll_out()` set",
         "Endpoint.RetainAllVariantProperties": "`scale()` sets it",
         "Endpoint.ExcludeRetainedVariantProperties": "`scale()` sets it",
     }.items()
@@ -222,7 +281,7 @@ def page() -> str:
     seen: set[str] = set()
     for name, construct, required, samples in _tables():
         rows = []
-        for argument in _optional(construct, required):
+        for argument in _optional(construct, required, samples):
             changed = _changes(construct, required, {argument: samples[argument]})
             seen |= changed
             rows.append((argument, changed))
@@ -235,9 +294,13 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _optional(construct: type, required: Mapping[str, Sample]) -> list[str]:
+def _optional(
+    construct: type, required: Mapping[str, Sample], samples: Mapping[str, Sample]
+) -> list[str]:
     parameters = inspect.signature(construct.__init__).parameters  # type: ignore[misc]
-    return [name for name in parameters if name not in _SKIPPED and name not in required]
+    found = [name for name in parameters if name not in _SKIPPED and name not in required]
+    # Alarms have arguments for each kind of endpoint; each kind has a table of its own.
+    return [name for name in found if construct is not lib.EndpointAlarms or name in samples]
 
 
 def _fleet_rows(seen: set[str]) -> Iterator[tuple[str, set[str]]]:
