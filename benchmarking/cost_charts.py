@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -29,6 +30,9 @@ def cost_against_latency(summary: Summary, chosen: Sequence[Series]) -> Chart | 
     ]
     if len(points) < 2:
         return None
+    shown = {each.cell.id for each, _, _ in points}
+    left_out = [each.name for each in chosen if each.cell.id not in shown]
+    missing = f" Without a p99 or a cost, so not shown: {'; '.join(left_out)}." if left_out else ""
     per = "per month" if summary.traffic is not None else "per million requests"
     title = f"Cost {per} against p99"
     return Chart(
@@ -38,7 +42,7 @@ def cost_against_latency(summary: Summary, chosen: Sequence[Series]) -> Chart | 
         note=(
             "Left is faster, low is cheaper. Crosses are bounds. The dashed line joins the cells "
             "that no other beats in both (Pareto front); the thin line joins serverless sizes by "
-            "memory."
+            f"memory.{missing}"
         ),
         header=("Cell", "p99", f"Cost {per}", "On the front"),
         rows=tuple(
@@ -154,7 +158,7 @@ def _scatter(
             note,
             radius=7 if best else 5,
         )
-        text = each.name.replace("Serverless ", "") if variant == "narrow" else each.name
+        text = each.short if variant == "narrow" else each.name
         figure.free_note((p99.value, cost.value), text, taken)
     return figure.svg(variant)
 
@@ -201,9 +205,10 @@ def _cold(known: Sequence[ColdPoint], names: Sequence[str], title: str, variant:
         ),
         width=WIDTHS[variant],
         height=300,
-        x=linear("Idle gap", 0, max(gaps) * 1.05, wording.duration)
-        if min(gaps) <= 0 or max(gaps) / max(min(gaps), 1e-9) < 12
-        else logarithmic("Idle gap", min(gaps), max(gaps), wording.duration),
+        x=dataclasses.replace(
+            logarithmic("Idle gap", max(min(gaps), 0.1), max(*gaps, 1.0), wording.duration),
+            ticks=tuple((gap, wording.duration(gap)) for gap in sorted(set(gaps))),
+        ),
         y=linear("Cold", 0, 1, lambda value: f"{value:.0%}"),
     )
     for number, name in enumerate(names):

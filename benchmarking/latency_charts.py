@@ -47,10 +47,11 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """A cell and the number that decides its colour."""
+    """A cell and the number that decides its colour; ``short`` is its name where room is scarce."""
 
     number: int
     name: str
+    short: str
     cell: CellSummary
     seen: Observations
     answered_ms: list[float] = field(default_factory=list)  # sorted
@@ -59,7 +60,20 @@ class Series:
 def series_of(number: int, name: str, cell: CellSummary, seen: Observations) -> Series:
     """A cell as a series."""
     ordered = sorted(seen.answered_ms(seen.latency_ms))
-    return Series(number=number, name=name, cell=cell, seen=seen, answered_ms=ordered)
+    return Series(
+        number=number, name=name, short=_short(cell), cell=cell, seen=seen, answered_ms=ordered
+    )
+
+
+def _short(cell: CellSummary) -> str:
+    if cell.instance_type is not None:
+        return cell.instance_type.removeprefix("ml.")
+    parts = [f"{cell.memory_size_mb} MB"]
+    if cell.provisioned_concurrency is not None:
+        parts.append(f"+{cell.provisioned_concurrency}")
+    if "concurrency" in cell.label:
+        parts.append(f"c{cell.max_concurrency}")
+    return " ".join(parts)
 
 
 def distributions(chosen: Sequence[Series], limit_ms: float | None) -> Chart | None:
@@ -156,7 +170,7 @@ def latency_axis(
 
 def _hills(drawn: Sequence[Series], limit_ms: float | None, variant: str) -> str:
     narrow = variant == "narrow"
-    row, left = (52, 12) if narrow else (44, 24 + round(6.7 * max(len(e.name) for e in drawn)))
+    row, left = (62, 12) if narrow else (44, 24 + round(6.7 * max(len(e.name) for e in drawn)))
     axis = latency_axis(
         [value for each in drawn for value in (each.answered_ms[0], each.answered_ms[-1])],
         extra=limit_ms,
@@ -179,7 +193,7 @@ def _hills(drawn: Sequence[Series], limit_ms: float | None, variant: str) -> str
         _hill(figure, each, base, axis)
         _, y = figure.at((each.answered_ms[0], base))
         if narrow:
-            figure.text_at(left, y - row + 12, each.name, kind="name")
+            figure.text_at(left, y - row * 0.62, each.name, kind="name")
         else:
             figure.text_at(left - 10, y - 8, each.name, anchor="end", kind="name")
     return figure.svg(variant)
@@ -191,7 +205,9 @@ def _hill(figure: Figure, each: Series, base: float, axis: Axis) -> None:
         counts[min(_BINS - 1, max(0, int(axis.place(value) * _BINS)))] += 1
     top = max(counts)
     across = figure.width - figure.left - figure.right
-    down = (figure.height - figure.top - figure.bottom) * (figure.y.place(0.72))
+    # On a narrow screen the name stands above the hill, beside it on a wide one.
+    full = figure.y.place(0.72 if figure.width > WIDTHS["narrow"] else 0.55)
+    down = (figure.height - figure.top - figure.bottom) * full
     _, floor = figure.at((each.answered_ms[0], base))
     points = [
         (figure.left + across * (number + 0.5) / _BINS, floor - down * count / top)

@@ -58,6 +58,11 @@ class Analysis:
     observations: Mapping[str, Observations]
     curves: Mapping[str, Curve]
 
+    @property
+    def has_samples(self) -> bool:
+        """Whether one request was recorded, if only of a warm-up."""
+        return any(len(seen) or seen.warm_up for seen in self.observations.values())
+
 
 def summarize(run: Run, samples: Iterable[Sample]) -> Summary:
     """Say what a run shows.
