@@ -135,15 +135,14 @@ class Connection(asyncio.Protocol):
             self.head = data
         elif not self._head_complete:
             self.head += data
-            if len(self.head) > _MAX_HEAD_BYTES:
-                self._break("other", "the answer's headers are longer than 64 KiB")
-                return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._break("other", f"the answer is not HTTP: {str(error)[:200]}")
             return
-        if self.head_only and self._head_complete:
+        if not self._head_complete and len(self.head) > _MAX_HEAD_BYTES:
+            self._break("other", "the answer's headers are longer than 64 KiB")
+        elif self.head_only and self._head_complete:
             # The parser would wait for the body whose length the head tells.
             self._parser = httptools.HttpResponseParser(self)
             self._complete(reusable=not self._says_close())

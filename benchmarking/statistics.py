@@ -78,7 +78,7 @@ def percentile(
         return None
     ordered = sorted(values)
     value = ordered[_rank(p, n) - 1]
-    memory = _INDEPENDENT if independent else _memory([x <= value for x in values], p, confidence)
+    memory = _INDEPENDENT if independent else _memory_at(values, value, confidence)
     ranks = _ranks(p, memory.effective(n), confidence)
     if ranks is None:
         return None
@@ -106,7 +106,7 @@ def unsupported(
         return None
     p = _share_below(q)
     value = sorted(values)[_rank(p, n) - 1]
-    effective = _memory([x <= value for x in values], p, confidence).effective(n)
+    effective = _memory_at(values, value, confidence).effective(n)
     return (
         f"p{q:g} needs {needed:,} independent requests at {confidence:.0%} confidence, got {n:,}"
         f" that say as much as {effective:,}: they waited behind the same others"
@@ -138,7 +138,7 @@ def share_of(flags: Sequence[bool], confidence: float = CONFIDENCE) -> Estimate:
     if not n:
         raise ValueError("flags must hold at least one value, got none")
     value = sum(flags) / n
-    memory = _memory(flags, value, confidence)
+    memory = _memory(flags, confidence)
     return _clopper_pearson(value, n / memory.inflation, n, confidence, memory.correlated)
 
 
@@ -250,9 +250,20 @@ class _Memory:
 _INDEPENDENT: Final = _Memory(1.0, correlated=False)
 
 
-def _memory(flags: Sequence[bool], p: float, confidence: float) -> _Memory:
+def _memory_at(values: Sequence[float], value: float, confidence: float) -> _Memory:
+    """How long values remember being above ``value``."""
+    memory = _memory([x <= value for x in values], confidence)
+    below = [x < value for x in values]
+    # Where many are equal to it, to be above and not to be below are two things.
+    if sum(below) < len(values) - sum(x > value for x in values) - 1:
+        return max(memory, _memory(below, confidence), key=lambda each: each.inflation)
+    return memory
+
+
+def _memory(flags: Sequence[bool], confidence: float) -> _Memory:
     """Compare how batches of a yes-or-no sequence vary with what independence would give."""
     n = len(flags)
+    p = sum(flags) / n
     variance = p * (1 - p)
     if n < BATCHES * _BATCH_MIN or variance == 0:
         return _INDEPENDENT
