@@ -8,11 +8,13 @@ import os
 import shlex
 import shutil
 import sys
+import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from local_runtime.client import NotRunningError, RefusedError, RuntimeClient
+from local_runtime.console import CONSOLE_ROUTE
 from local_runtime.container_environment import client_environment
 from local_runtime.invocation import Invocation, accepted, content_type_of, read_body
 from local_runtime.log_view import EndpointLog
@@ -79,6 +81,15 @@ def _logs(options: argparse.Namespace) -> int:
             _say(str(line))
     except KeyboardInterrupt:
         pass
+    return 0
+
+
+def _console(options: argparse.Namespace) -> int:
+    RuntimeClient(options.port).send("GET", STATUS_ROUTE, {})  # whether it runs
+    address = f"http://127.0.0.1:{options.port}{CONSOLE_ROUTE}"
+    _say(address)
+    if options.open and not webbrowser.open(address):
+        raise UsageError("--open: no browser was found")
     return 0
 
 
@@ -173,6 +184,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     env.set_defaults(run=_env)
     _add_port(env)
+    console = commands.add_parser(
+        "console",
+        help="print the console's address",
+        description="Print the address of the console, where a browser shows what runs.",
+    )
+    console.set_defaults(run=_console)
+    console.add_argument("--open", action="store_true", help="open it in the browser")
+    _add_port(console)
     _add_logs(commands.add_parser("logs", help="show what an endpoint's containers print"))
     _add_status(commands.add_parser("status", help="show endpoints, containers and queues"))
     _add_invoke(commands.add_parser("invoke", help="send one request to an endpoint"))

@@ -27,6 +27,7 @@ from types import FrameType
 from typing import Final
 
 from local_runtime.artifacts import remove_tree
+from local_runtime.console import CONSOLE_ROUTE
 from local_runtime.gateway import CONTROL_SOCKET, PROCESSES, SETTINGS_FILE
 from local_runtime.logs import LOGS
 from local_runtime.processes import (
@@ -86,6 +87,7 @@ class Supervisor:
                 self._start_data_plane()
                 if self._stop_signals == 0:
                     _announce(self._settings.url)
+                    _say(f"console {self._settings.url}{CONSOLE_ROUTE}")
                 self._watch()
             finally:
                 self._stop()

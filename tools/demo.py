@@ -11,8 +11,6 @@ answered as it should.
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +21,10 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from local_runtime.console import CONSOLE_ROUTE
+from local_runtime.settings import DEFAULT_PORT
 from tools.demo_questions import Question, question_for
+from tools.deployment import deploy_all, stack_outputs
 from tools.runtime_client import client, local_runtime
 
 ROOT = Path(__file__).parent.parent
@@ -54,10 +55,10 @@ def main() -> int:
     OUT.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with local_runtime(speed=SPEED) as environment:
-        _cdk("bootstrap", environment)
-        _cdk("deploy", environment, "--all", "--require-approval", "never")
+        print(f"console on {environment['AWS_ENDPOINT_URL']}{CONSOLE_ROUTE} meanwhile", flush=True)
+        deploy_all(environment, OUT / "cdk.out")
         print(f"deployed after {time.monotonic() - started:.0f} s\n", flush=True)
-        outputs = _outputs(environment)
+        outputs = stack_outputs(environment)
         invocations = [
             _invoke(kind.removesuffix(_SUFFIX), name, outputs, environment)
             for kind, name in outputs.items()
@@ -70,29 +71,17 @@ def main() -> int:
     _print_table(invocations)
     print(f"\n{waking}")
     print(f"{(OUT / 'summary.json').relative_to(ROOT)} holds the requests and the answers")
-    print(f"{time.monotonic() - started:.0f} s in all")
+    print(f"{time.monotonic() - started:.0f} s in all; the runtime is stopped")
+    print(_KEEP)
     return 0 if invocations and all(invocation.ok for invocation in invocations) else 1
 
 
 _SUFFIX = "EndpointName"
-
-
-def _cdk(verb: str, environment: Mapping[str, str], *arguments: str) -> None:
-    command = ["npx", "cdk", verb, "-c", "env=local", "--output", str(OUT / "cdk.out"), *arguments]
-    print(f"$ {shlex.join(command)}", flush=True)
-    finished = subprocess.run(command, cwd=ROOT, env=dict(environment), check=False)
-    if finished.returncode != 0:
-        raise SystemExit(f"cdk {verb} failed with exit code {finished.returncode}")
-
-
-def _outputs(environment: Mapping[str, str]) -> dict[str, str]:
-    """The outputs of every deployed stack."""
-    stacks = client("cloudformation", environment).describe_stacks()["Stacks"]
-    return {
-        output["OutputKey"]: output["OutputValue"]
-        for stack in stacks
-        for output in stack.get("Outputs", [])
-    }
+_KEEP = f"""
+To keep one, and its console:
+    make local    # leave it running: http://127.0.0.1:{DEFAULT_PORT}{CONSOLE_ROUTE}
+    eval "$(.venv/bin/python -m local_runtime env)"    # in another shell
+    npx cdk bootstrap -c env=local && npx cdk deploy --all -c env=local"""
 
 
 def _invoke(

@@ -5,3 +5,7 @@ dashboards. All numbers are calculated here; the pages under ``assets/`` only dr
 in the data plane at this moment (processes, queues, loaded models) the pages read from its status
 route, and they invoke endpoints through the public API.
 """
+
+from typing import Final
+
+CONSOLE_ROUTE: Final = "/console"

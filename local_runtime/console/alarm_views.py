@@ -12,6 +12,7 @@ from local_runtime.control_plane.cloudwatch.alarms import Alarm, AlarmBook
 Json = dict[str, Any]
 
 _MOST_HISTORY: Final = 100
+_SCALING: Final = ":scalingPolicy:"
 # What needs somebody comes first.
 _ORDER: Final = ("ALARM", "INSUFFICIENT_DATA", "OK")
 _COMPARED: Final = {
@@ -99,8 +100,16 @@ def summary(alarm: Alarm) -> Json:
         "description": alarm.request.get("AlarmDescription"),
         "condition": _condition(alarm.request),
         "actions_enabled": alarm.actions_enabled,
+        # One that only calls a scaling policy is raised in the ordinary course of things.
+        "scales": is_for_scaling(alarm),
         "endpoints": sorted(_endpoints(alarm)),
     }
+
+
+def is_for_scaling(alarm: Alarm) -> bool:
+    """Whether all that an alarm does is scale."""
+    actions = alarm.actions("ALARM")
+    return bool(actions) and all(_SCALING in action for action in actions)
 
 
 def _condition(request: Mapping[str, Any]) -> str:
@@ -141,4 +150,7 @@ def _endpoints(alarm: Alarm) -> set[str]:
 
 
 def _ordered(alarms: Iterable[Alarm]) -> list[Alarm]:
-    return sorted(alarms, key=lambda alarm: (_ORDER.index(alarm.state), alarm.name))
+    def key(alarm: Alarm) -> tuple[bool, int, str]:
+        return is_for_scaling(alarm), _ORDER.index(alarm.state), alarm.name
+
+    return sorted(alarms, key=key)

@@ -9,16 +9,15 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from local_runtime.console import asset_files, guard
+from local_runtime.console import CONSOLE_ROUTE, asset_files, guard
 from local_runtime.console.faults import ConsoleFault
 from local_runtime.console.pages import Pages, Question, Sources
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-ROUTE: Final = "/console"
-_API: Final = f"{ROUTE}/api/"
-_ASSETS: Final = f"{ROUTE}/assets/"
+_API: Final = f"{CONSOLE_ROUTE}/api/"
+_ASSETS: Final = f"{CONSOLE_ROUTE}/assets/"
 _JSON: Final = "application/json"
 
 
@@ -37,7 +36,7 @@ class Console:
         """
         path = environ["PATH_INFO"]
         return (
-            (path == ROUTE or path.startswith(f"{ROUTE}/"))
+            (path == CONSOLE_ROUTE or path.startswith(f"{CONSOLE_ROUTE}/"))
             and "HTTP_AUTHORIZATION" not in environ
             and "X-Amz-Signature=" not in environ.get("QUERY_STRING", "")
         )
@@ -53,7 +52,7 @@ class Console:
         if path.startswith(_API):
             return self._document(path.removeprefix(_API), environ, start_response)
         name = path.removeprefix(_ASSETS) if path.startswith(_ASSETS) else asset_files.INDEX
-        if name == asset_files.INDEX and path not in {ROUTE, f"{ROUTE}/"}:
+        if name == asset_files.INDEX and path not in {CONSOLE_ROUTE, f"{CONSOLE_ROUTE}/"}:
             return _send(start_response, HTTPStatus.NOT_FOUND, {"message": f"no page {path}"})
         return self._asset(name, environ, start_response)
 

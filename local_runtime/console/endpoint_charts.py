@@ -34,12 +34,12 @@ _CHARTS: Final[Mapping[EndpointKind, tuple[tuple[str, tuple[_Line, ...]], ...]]]
     "real-time": (
         ("Requests per minute", (*_REQUESTS, *_ERRORS)),
         ("Latency", (*_LATENCY, *_OVERHEAD)),
-        ("Instances' use", _HOST),
+        ("Use of the instances", _HOST),
     ),
     "pipeline": (
         ("Requests per minute", (*_REQUESTS, *_ERRORS)),
         ("Latency of the whole pipeline", (*_LATENCY, *_OVERHEAD)),
-        ("Instances' use", _HOST),
+        ("Use of the instances", _HOST),
     ),
     "multi-model": (
         ("Requests per minute", (*_REQUESTS, *_ERRORS)),
@@ -54,7 +54,7 @@ _CHARTS: Final[Mapping[EndpointKind, tuple[tuple[str, tuple[_Line, ...]], ...]]]
             ),
         ),
         ("Models in memory", (("LoadedModelCount", "Sum", "Models"),)),
-        ("Instances' use", _HOST),
+        ("Use of the instances", _HOST),
     ),
     "async": (
         (
@@ -84,7 +84,7 @@ _CHARTS: Final[Mapping[EndpointKind, tuple[tuple[str, tuple[_Line, ...]], ...]]]
             ),
         ),
         ("Model latency", _LATENCY),
-        ("Instances' use", _HOST),
+        ("Use of the instances", _HOST),
     ),
     "serverless": (
         ("Requests per minute", (*_REQUESTS, *_ERRORS)),

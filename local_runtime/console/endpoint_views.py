@@ -112,7 +112,7 @@ class EndpointViews:
             "variants": [
                 _variant(variant, current.get(variant.name, {})) for variant in spec.variants
             ],
-            "alarm_states": [alarm["state"] for alarm in alarms],
+            "alarm_states": [alarm["state"] for alarm in alarms if not alarm["scales"]],
             "numbers": _numbers(scene, name, spec.kind),
         }
 

@@ -95,4 +95,4 @@ def _number(word: str, values: Sequence[float]) -> str | None:
         "FIRST": values[0],
         "LAST": values[-1],
     }[word]
-    return f"{number:.4g}"
+    return f"{number:.3f}".rstrip("0").rstrip(".")

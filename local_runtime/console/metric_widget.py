@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Final
 
@@ -27,8 +27,20 @@ from local_runtime.control_plane.errors import ApiError
 Json = dict[str, Any]
 
 VIEWS: Final = ("timeSeries", "singleValue", "gauge", "bar", "pie", "table")
-# Rows of the table that stands for a chart; the newest ones.
+# A grid of periods that is longer than this has its gaps left out.
 _MOST_POINTS: Final = 2000
+# What an axis' label says about values that have no unit themselves: results of expressions.
+_UNITS_BY_LABEL: Final = {
+    "µs": "Microseconds",
+    "us": "Microseconds",
+    "microseconds": "Microseconds",
+    "ms": "Milliseconds",
+    "milliseconds": "Milliseconds",
+    "s": "Seconds",
+    "seconds": "Seconds",
+    "%": "Percent",
+    "percent": "Percent",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +87,8 @@ def draw(properties: Mapping[str, Any], scene: Scene) -> Json:
     whole = bool(properties.get("setPeriodToTimeRange")) and view != "timeSeries"
     period_s = _period_s(properties, rows, scene)
     lines = _evaluated(rows, region, scene, period_s=period_s, whole=whole)
+    if not whole and properties.get("liveData") is not True:
+        lines = [_complete(line, scene) for line in lines]
     stacked = bool(properties.get("stacked")) and view == "timeSeries"
     document: Json = {
         "view": view,
@@ -89,6 +103,9 @@ def draw(properties: Mapping[str, Any], scene: Scene) -> Json:
         "sparkline": view == "singleValue" and properties.get("sparkline", True) is not False,
         "lines": [_line(line, region, scene) for line in lines],
     }
+    for line in document["lines"]:
+        if line["unit"] is None:
+            line["unit"] = document["axes"][line["axis"]]["unit"]
     document |= _points(lines, scene, stacked=stacked, whole=whole)
     return document
 
@@ -172,6 +189,21 @@ def _evaluated(
     return [line for number in sorted(found) for line in found[number]]
 
 
+def _complete(line: _Line, scene: Scene) -> _Line:
+    """A line without the period that is still under way, which looks like a fall.
+
+    CloudWatch leaves it out too, unless the widget has ``liveData``. The first one is shown here:
+    whoever has just sent a request wants to see it.
+    """
+    reached_s = scene.store.until_s
+    whole = {
+        number: value
+        for number, value in line.points.items()
+        if (number + 1) * line.period_s <= reached_s
+    }
+    return replace(line, points=whole) if whole else line
+
+
 def _label(query: Mapping[str, Any], series: Any, default: str) -> str:
     stat = query.get("MetricStat")
     if stat is None:
@@ -240,14 +272,15 @@ def _axes(given: object, lines: Sequence[_Line], region: str, scene: Scene) -> J
         own = [line for line in lines if line.row.axis == side]
         axis = as_object(sides.get(side, {}), f"yAxis.{side}")
         units = {_unit(line, region, scene) for line in own}
+        unit = units.pop() if len(units) == 1 else None
+        label = axis.get("label")
+        named = _UNITS_BY_LABEL.get(str(label).lower()) if unit is None else None
         axes[side] = {
             "used": bool(own),
-            "label": axis.get("label"),
+            "label": None if named is not None or label is None else str(label),
             "min": _bound(axis, "min", side),
             "max": _bound(axis, "max", side),
-            "unit": units.pop()
-            if len(units) == 1 and axis.get("showUnits", True) is not False
-            else None,
+            "unit": unit if named is None else named,
         }
     return axes
 

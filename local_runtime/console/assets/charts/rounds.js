@@ -28,7 +28,7 @@ function gauge(line, at, low, high, levels) {
           stroke: level.colour ?? "var(--text)", "stroke-width": 2,
         });
       })),
-      svg("text", { x: 60, y: 66, "text-anchor": "middle", "font-size": 18 }, text),
+      svg("text", { x: 60, y: 66, "text-anchor": "middle", "font-size": 16 }, text),
       svg("text", { x: 24, y: 106, "text-anchor": "middle", "font-size": 9, class: "end" }, amount(low, line.unit)),
       svg("text", { x: 96, y: 106, "text-anchor": "middle", "font-size": 9, class: "end" }, amount(high, line.unit))),
     h("figcaption", null, line.label));

@@ -6,6 +6,8 @@ import { amount, moment, tick } from "../format.js";
 import { colourOf, faded, resolved } from "./colours.js";
 import { marks } from "./marks.js";
 
+// Steps of a time axis, in seconds; uPlot's own have none between one minute and five.
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 class TimeSeries extends HTMLElement {
@@ -136,7 +138,7 @@ function options(drawing, place, hint, newest) {
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { time: true, range: () => [newest().start_s, newest().end_s] }, ...Object.fromEntries(sides.map((side) => [side, scale(side)])) },
     axes: [
-      { stroke: muted, font: FONT, grid: { show: false }, ticks: { ...grid, size: 4 }, gap: 4, size: 28, space: 64, values: (_, ticks) => ticks.map((value) => tick(value, ticks.length > 1 ? ticks[1] - ticks[0] : 60)) },
+      { stroke: muted, font: FONT, grid: { show: false }, ticks: { ...grid, size: 4 }, gap: 4, size: 28, space: 64, incrs: STEPS, values: (_, ticks) => ticks.map((value) => tick(value, ticks.length > 1 ? ticks[1] - ticks[0] : 60)) },
       ...sides.map(axis),
     ],
     series: [{}, ...lines.map((line, at) => {

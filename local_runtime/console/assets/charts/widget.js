@@ -18,7 +18,7 @@ export function widget(drawing) {
   const title = drawing.title ?? NAMES[drawing.type];
   const plain = drawing.type === "text" && drawing.transparent;
   return h("section", {
-    class: `panel widget ${drawing.type ?? ""}${plain ? " plain" : ""}`,
+    class: `panel widget${plain ? " plain" : ""}`,
     "data-key": `widget-${drawing.number}-${drawing.type}`,
     "aria-label": drawing.title ?? `${NAMES[drawing.type] ?? "Text"}, widget ${drawing.number}`,
     style: { "--x": drawing.x, "--y": drawing.y, "--w": drawing.width, "--h": drawing.height },

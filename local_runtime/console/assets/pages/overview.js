@@ -20,7 +20,8 @@ export const overviewPage = {
   },
 
   view({ endpoints, alarms, dashboards, activities, running }, context) {
-    const raised = alarms.filter((alarm) => alarm.state === "ALARM");
+    const watching = alarms.filter((alarm) => !alarm.scales);
+    const raised = watching.filter((alarm) => alarm.state === "ALARM");
     return [
       heading("Overview", { aside: rangePicker(context, context.range ?? "PT1H") }),
       h("section", { class: "panel", "aria-labelledby": "endpoints" },
@@ -30,7 +31,7 @@ export const overviewPage = {
         h("section", { class: "panel", "aria-labelledby": "alarms" },
           h("h2", { id: "alarms" }, "Alarms"),
           raised.length === 0
-            ? h("p", { class: "empty" }, alarms.length === 0 ? "There are no alarms." : `None of ${plural(alarms.length, "alarm")} is raised.`)
+            ? h("p", { class: "empty" }, watching.length === 0 ? "No alarm watches anything, but for scaling." : `None of ${plural(watching.length, "alarm")} is raised.`)
             : h("ul", { class: "plain-list" }, raised.map((alarm) => h("li", { "data-key": alarm.name },
               badge(alarm.state), " ", h("a", { href: to(["alarms", alarm.name]) }, alarm.name),
               h("p", { class: "small muted wrap" }, `${ago(alarm.since_s)}: ${alarm.condition}`)))),
@@ -64,7 +65,7 @@ function endpointTable(endpoints, running) {
     { title: "Traffic", cell: (each) => spark(each.numbers.sparks, `${number(each.numbers.requests)} requests in the chosen time`) },
     { title: "Requests", number: true, cell: (each) => number(each.numbers.requests) },
     { title: "Errors", number: true, cell: (each) => number(each.numbers.errors) },
-    { title: "p50", number: true, cell: (each) => seconds(each.numbers.latency?.p50_s) },
+    { title: "Latency p50", number: true, cell: (each) => seconds(each.numbers.latency?.p50_s) },
     { title: "p99", number: true, cell: (each) => seconds(each.numbers.latency?.p99_s) },
   ], endpoints, { key: (each) => each.name });
 }

@@ -14,7 +14,7 @@ export function activityList(activities, { withEndpoint = false } = {}) {
         withEndpoint && [" ", h("a", { href: to(["endpoints", each.endpoint, "scaling"]) }, each.endpoint)]),
       h("p", { class: "small muted wrap" },
         moment(each.begun_s),
-        each.ended_s !== null && each.ended_s !== undefined && `, took ${seconds(each.ended_s - each.begun_s)}`,
+        each.ended_s !== null && each.ended_s !== undefined && each.not_scaled.length === 0 && `, took ${seconds(each.ended_s - each.begun_s)}`,
         `. ${each.cause}`,
         each.not_scaled.length > 0 && ` (${each.not_scaled.join(", ")})`))));
 }

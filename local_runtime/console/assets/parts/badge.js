@@ -9,8 +9,9 @@ const TONES = {
 };
 const WORDS = { INSUFFICIENT_DATA: "No data yet", InService: "In service", ALARM: "In alarm" };
 
-export function badge(state) {
+/** `tone`: instead of the state's own. */
+export function badge(state, tone) {
   const word = String(state ?? "unknown");
-  const tone = TONES[word.split(",")[0]] ?? (word.includes("workers ready") ? "warn" : "");
-  return h("span", { class: `badge ${tone}` }, WORDS[word] ?? word);
+  const own = TONES[word.split(",")[0]] ?? (word.includes("workers ready") ? "warn" : "");
+  return h("span", { class: `badge ${tone ?? own}` }, WORDS[word] ?? word);
 }

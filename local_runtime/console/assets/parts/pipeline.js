@@ -41,7 +41,7 @@ function shares(stages, overhead) {
   const share = (part) => `${Math.round((part.time / whole) * 100)} %`;
   return [
     h("div", { class: "shares", role: "img", "aria-label": `Where the time goes: ${parts.map((part) => `${part.name} ${share(part)}`).join(", ")}` },
-      parts.map((part) => h("span", { style: { "--stage": part.colour, "flex": `${part.time} 0 0` } }))),
+      parts.map((part) => h("span", { style: { "--stage": part.colour, "flex": `${(part.time / whole) * 1000} 0 0` } }))),
     h("ul", { class: "legend" }, parts.map((part) =>
       h("li", { style: { "--stage": part.colour } }, h("i"), part.name, h("b", null, `${seconds(part.time)} · ${share(part)}`)))),
   ];

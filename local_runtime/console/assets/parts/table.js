@@ -6,7 +6,7 @@ import { h } from "../dom.js";
 export function table(caption, columns, rows, { key } = {}) {
   return h("div", { class: "scroll" },
     h("table", { class: "cards" },
-      h("caption", null, caption),
+      h("caption", { class: "sr" }, caption),
       h("thead", null, h("tr", null, columns.map((column) =>
         h("th", { scope: "col", class: column.number ? "number" : null }, column.title)))),
       h("tbody", null, rows.map((row) =>
