@@ -61,8 +61,8 @@ def render(analysis: Analysis) -> str:
     chosen = [each for each in all_series if each.cell.state != "invalid"]
     limit = summary.objective.latency_p99_ms
     measured = [cell for cell in summary.cells if cell.state == "measured"]
-    template = _environment().get_template("report.html.jinja")
-    return template.render(
+    return render_template(
+        "report.html.jinja",
         summary=summary,
         run=analysis.run,
         best=_best(summary),
@@ -88,9 +88,13 @@ def render(analysis: Analysis) -> str:
         measured=measured,
         configuration=_configuration(analysis),
         files={name: text for name, text in RAW_FILES.items() if name != REPORT_FILE},
-        css=_asset("report.css"),
-        js=_asset("report.js"),
     )
+
+
+def render_template(name: str, **values: Any) -> str:
+    """A page of this package, its style and script within it."""
+    template = _environment().get_template(name)
+    return template.render(css=_asset("report.css"), js=_asset("report.js"), **values)
 
 
 def _series(analysis: Analysis) -> list[Series]:
