@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarking import argument_types
+from benchmarking.argument_types import duration, hourly, memory_size, quota, share, tag, usd
+from benchmarking.arguments_of_folders import (
+    Formatter,
+    add_account,
+    add_clean,
+    add_converters,
+    add_folder_verbs,
+)
 from benchmarking.records import Objective, Traffic, Verb
 from benchmarking.settings import ARRIVALS, OPTIONS, Settings
 from hosting import limits
@@ -54,18 +61,15 @@ _USAGE: Final = """\
 %(prog)s (--model-name NAME | --stack NAME [--env ENV]) --payloads FILE.jsonl --out DIR
        [options]"""
 _DEFAULT_RATE: Final = 5.0
-
-
-class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows defaults, where there are some, and leaves the epilog's lines alone."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        text = action.help if action.help is not None else ""
-        if isinstance(action.default, list) and action.default:
-            return f"{text} (default: {' '.join(map(str, action.default))})"
-        if action.default is None or isinstance(action.default, bool | list):
-            return text
-        return super()._get_help_string(action)
+# Endpoints begin cold. What is offered a steady load is judged by how it is then; what a cold start
+# costs is ``cold``'s question. One request after the other is cold at the first one alone.
+_WARM_UP_S: Final[dict[Verb, float]] = {
+    "stability": 0.0,
+    "concurrency": 5.0,
+    "cold": 0.0,
+    "compare": 10.0,
+    "search": 10.0,
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,14 +79,14 @@ def parser() -> argparse.ArgumentParser:
         description="Measure which hosting option, memory size and concurrency a model needs, and"
         " what it costs: on AWS, or on the local runtime (AWS_ENDPOINT_URL).",
         epilog=EXIT_CODES,
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
     )
     verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, (short, long) in _DESCRIPTIONS.items():
         _add_experiment(verbs, name, short, long)
-    _add_folder_verbs(verbs)
-    _add_clean(verbs)
-    _add_converters(verbs)
+    add_folder_verbs(verbs)
+    add_clean(verbs)
+    add_converters(verbs)
     return root
 
 
@@ -103,7 +107,7 @@ def settings_of(options: argparse.Namespace, *, region: str, model_name: str) ->
         traffic = Traffic(
             requests_per_month=options.requests_per_month,
             peak_to_mean=options.peak_to_mean,
-            hourly=argument_types.hourly(options.hourly),
+            hourly=hourly(options.hourly),
         )
     names = {each for each in Settings.__dataclass_fields__ if each in given}
     same: dict[str, Any] = {
@@ -147,7 +151,7 @@ def _add_experiment(verbs: Any, name: Verb, short: str, long: str) -> None:
         usage=_USAGE,
         description=long,
         epilog=EXIT_CODES,
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
     )
     _add_subject(verb)
     _add_sizes(verb, name)
@@ -158,7 +162,7 @@ def _add_experiment(verbs: Any, name: Verb, short: str, long: str) -> None:
         group = verb.add_argument_group("cold starts")
         group.add_argument(
             "--gaps",
-            type=argument_types.duration,
+            type=duration,
             nargs="+",
             default=[60.0, 300.0, 600.0, 900.0],
             metavar="TIME",
@@ -194,12 +198,7 @@ def _add_subject(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="a new folder for the results"
     )
-    _add_account(group)
-
-
-def _add_account(group: Any) -> None:
-    group.add_argument("--region", help="AWS region (default: that of the environment)")
-    group.add_argument("--profile", help="of the AWS configuration")
+    add_account(group)
 
 
 def _add_sizes(verb: argparse.ArgumentParser, name: Verb) -> None:
@@ -207,7 +206,7 @@ def _add_sizes(verb: argparse.ArgumentParser, name: Verb) -> None:
     sizes = ", ".join(map(str, limits.SERVERLESS_MEMORY_MB))
     group.add_argument(
         "--memory-sizes",
-        type=argument_types.memory_size,
+        type=memory_size,
         nargs="+",
         default=[2048] if name == "concurrency" else list(limits.SERVERLESS_MEMORY_MB),
         metavar="MB",
@@ -224,7 +223,7 @@ def _add_sizes(verb: argparse.ArgumentParser, name: Verb) -> None:
     )
     group.add_argument(
         "--tag",
-        type=argument_types.tag,
+        type=tag,
         action="append",
         default=[],
         metavar="KEY=VALUE",
@@ -232,7 +231,7 @@ def _add_sizes(verb: argparse.ArgumentParser, name: Verb) -> None:
     )
     group.add_argument(
         "--serverless-quota",
-        type=argument_types.quota,
+        type=quota,
         metavar="ENDPOINTS,CONCURRENCY",
         help="what the account admits at a time (default: what Service Quotas says)",
     )
@@ -255,7 +254,7 @@ def _add_options(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--provisioned-memory-sizes",
-        type=argument_types.memory_size,
+        type=memory_size,
         nargs="+",
         default=[],
         metavar="MB",
@@ -291,15 +290,15 @@ def _add_load(verb: argparse.ArgumentParser, name: Verb) -> None:
     )
     group.add_argument(
         "--duration",
-        type=argument_types.duration,
+        type=duration,
         default=60.0,
         metavar="TIME",
         help="of each cell, such as 5m",
     )
     group.add_argument(
         "--warm-up",
-        type=argument_types.duration,
-        default=0.0,
+        type=duration,
+        default=_WARM_UP_S[name],
         metavar="TIME",
         help="before it, not counted",
     )
@@ -318,20 +317,18 @@ def _add_load(verb: argparse.ArgumentParser, name: Verb) -> None:
     )
     group.add_argument(
         "--think-time",
-        type=argument_types.duration,
+        type=duration,
         default=0.0,
         metavar="TIME",
         help="of a closed loop",
     )
     group.add_argument("--ramp-from", type=float, default=0.0, metavar="PER_S", help="of a ramp")
     group.add_argument("--burst-size", type=int, default=10, help="of arrival burst")
-    group.add_argument("--burst-every", type=argument_types.duration, default=10.0, metavar="TIME")
+    group.add_argument("--burst-every", type=duration, default=10.0, metavar="TIME")
     group.add_argument("--trace", type=Path, metavar="FILE", help="of arrival trace")
     group.add_argument("--trace-speed", type=float, default=1.0)
     group.add_argument("--seed", type=int, default=1, help="of arrivals and payloads")
-    group.add_argument(
-        "--timeout", type=argument_types.duration, metavar="TIME", help="of one request"
-    )
+    group.add_argument("--timeout", type=duration, metavar="TIME", help="of one request")
     group.add_argument(
         "--processes", type=int, default=1, help="that send; one sends thousands per second"
     )
@@ -342,7 +339,7 @@ def _add_goal(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--objective-p99-ms", type=float, metavar="MS", help="p99 latency at most")
     group.add_argument(
         "--throttle-share",
-        type=argument_types.share,
+        type=share,
         metavar="SHARE",
         help="throttled at most, such as 0.5%%",
     )
@@ -361,7 +358,7 @@ def _add_goal(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--volume-gb", type=int, metavar="GB", help="of each instance")
     group.add_argument(
         "--budget-usd",
-        type=argument_types.usd,
+        type=usd,
         metavar="X",
         help="refuse to begin, or end, beyond it",
     )
@@ -399,77 +396,6 @@ def _add_conduct(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
     group.add_argument("--quiet", action="store_true", help="no progress")
-
-
-def _add_folder_verbs(verbs: Any) -> None:
-    verb = _simple(verbs, "resume", "go on with a run that did not end")
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    _add_account(verb)
-    verb.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
-    verb.add_argument("--quiet", action="store_true", help="no progress")
-    verb = _simple(verbs, "report", "make a run's report again from its record and samples")
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument("--fail-if", metavar="EXPR")
-    verb.add_argument("--layout", choices=("plain", "classic"), default="plain")
-    verb.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
-    verb = _simple(verbs, "compare-runs", "what changed between two runs, beyond chance")
-    verb.add_argument("before", type=Path, metavar="A")
-    verb.add_argument("after", type=Path, metavar="B")
-    verb.add_argument("--json", type=Path, metavar="FILE")
-    verb = _simple(
-        verbs, "apply", "write the sizes that a run recommends to an environment's settings"
-    )
-    verb.add_argument("folder", type=Path, metavar="DIR")
-    verb.add_argument("--env", required=True)
-    verb.add_argument("--settings", type=Path, default=Path("stacks/settings"), metavar="FOLDER")
-    verb.add_argument("--cell", metavar="ID", help="in place of the recommended one")
-    verb.add_argument("--yes", action="store_true", help="do not ask")
-
-
-def _add_clean(verbs: Any) -> None:
-    verb = _simple(
-        verbs,
-        "clean",
-        "remove what runs have left that were killed",
-        "Reads the journals of your runs, and removes what those that do not run any more have"
-        " left. With --older-than also everything in the region that carries this tool's tags and"
-        " is older, whoever has created it. Nothing else is touched.",
-    )
-    verb.add_argument("folders", type=Path, nargs="*", metavar="DIR", help="of runs")
-    verb.add_argument(
-        "--older-than", type=argument_types.duration, metavar="TIME", help="such as 2h"
-    )
-    verb.add_argument("--dry-run", action="store_true", help="show what would be removed")
-    _add_account(verb)
-
-
-def _add_converters(verbs: Any) -> None:
-    verb = _simple(verbs, "import-classic", "read a result folder of the old toolkit as a run")
-    verb.add_argument("source", type=Path, metavar="FOLDER")
-    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
-    verb = _simple(
-        verbs, "convert-payloads", "make a list of payloads from arguments of InvokeEndpoint"
-    )
-    verb.add_argument("source", type=Path, metavar="FILE", help="JSON array or JSON lines")
-    verb.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    verb = _simple(verbs, "prices", "write today's prices of a region to a file for --prices")
-    verb.add_argument("--out", type=Path, required=True, metavar="FILE")
-    verb.add_argument(
-        "--offers",
-        action="store_true",
-        help="read the public offer file (4 MB), which needs no credentials",
-    )
-    _add_account(verb)
-
-
-def _simple(verbs: Any, name: str, short: str, long: str | None = None) -> argparse.ArgumentParser:
-    verb: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=short,
-        description=f"{short[0].upper()}{short[1:]}." if long is None else long,
-        formatter_class=_Formatter,
-    )
-    return verb
 
 
 def region_of(options: argparse.Namespace) -> str | None:

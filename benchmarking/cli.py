@@ -70,10 +70,10 @@ def _experiment(options: argparse.Namespace) -> int:
             options.arrival = "poisson" if options.rate else "closed"
         settings = settings_of(options, region=account.region, model_name=name)
         prepared = prepare(account, settings)
-        for note in prepared.flight.notes:
-            reporter.say(note)
         if options.dry_run:
             print(quote_table(prepared.quote))  # noqa: T201 - the verb's answer
+            for note in prepared.flight.notes:
+                print(f"note: {note}")  # noqa: T201
             return DONE
         code = start(account, prepared, options.out, reporter)
     return _finish(options.out, settings, code, options.json)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from benchmarking.aws import Account
 from benchmarking.deployment import VARIANT_NAME
@@ -29,6 +29,9 @@ _KINDS: Final[dict[Option, EndpointKind]] = {
 _DELAY_S: Final = 180.0
 _PERCENTILES: Final = ("p50", "p90", "p95", "p99")
 _STATISTICS: Final = ("SampleCount", "Average", "Minimum", "Maximum")
+_SETUP: Final = "ModelSetupTime"
+# Source: API reference, GetMetricStatistics: at most 1,440 datapoints.
+_DATAPOINTS: Final = 1440
 # That it is there shows that a cell's metrics have arrived.
 _COUNTERS: Final = ("Invocations", "InvocationsProcessed")
 
@@ -67,7 +70,7 @@ def read(account: Account, cell: Cell) -> tuple[EndpointMetric, ...]:
     return tuple(
         metric
         for definition in published_by(_KINDS[cell.option])
-        if (metric := _metric(account.client("cloudwatch"), definition, cell, start, end))
+        if (metric := _metric(account, definition, cell, start, end))
     )
 
 
@@ -89,8 +92,14 @@ def next_minute_s(account: Account) -> float:
     return minute_s - time.time() % minute_s
 
 
+def setups(cell: Cell) -> int | None:
+    """How many cold starts the service counted during a cell; None when it does not say."""
+    counts = {metric.name: metric.samples for metric in cell.metrics}
+    return int(counts[_SETUP]) if _SETUP in counts else None
+
+
 def _metric(
-    cloudwatch: Any, definition: MetricDefinition, cell: Cell, start: datetime, end: datetime
+    account: Account, definition: MetricDefinition, cell: Cell, start: datetime, end: datetime
 ) -> EndpointMetric | None:
     values = {"EndpointName": cell.endpoint_name, "VariantName": VARIANT_NAME}
     if not all(name in values for name in definition.dimensions):
@@ -101,8 +110,9 @@ def _metric(
         "Dimensions": [{"Name": name, "Value": values[name]} for name in definition.dimensions],
         "StartTime": start,
         "EndTime": end,
-        "Period": max(PERIOD_S, math.ceil((end - start).total_seconds() / PERIOD_S) * PERIOD_S),
+        "Period": _period_s(account, (end - start).total_seconds()),
     }
+    cloudwatch = account.client("cloudwatch")
     points = cloudwatch.get_metric_statistics(**request, Statistics=list(_STATISTICS))["Datapoints"]
     samples = sum(point["SampleCount"] for point in points)
     if samples == 0:
@@ -116,9 +126,16 @@ def _metric(
     return EndpointMetric(
         name=definition.name,
         unit=points[0]["Unit"],
-        samples=samples,
+        samples=float(samples),
         average=sum(point["Average"] * point["SampleCount"] for point in points) / samples,
-        minimum=min(point["Minimum"] for point in points),
-        maximum=max(point["Maximum"] for point in points),
-        percentiles=percentiles,
+        minimum=float(min(point["Minimum"] for point in points)),
+        maximum=float(max(point["Maximum"] for point in points)),
+        percentiles={name: float(value) for name, value in percentiles.items()},
     )
+
+
+def _period_s(account: Account, window_s: float) -> int:
+    """The shortest period that a window may be asked for: longer ones may begin before it."""
+    if account.local_speed is not None and window_s <= _DATAPOINTS:
+        return 1
+    return PERIOD_S * math.ceil(window_s / PERIOD_S / _DATAPOINTS)

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from benchmarking import cloudwatch, quote
 from benchmarking.aws import Account, explained
 from benchmarking.client_pool import UnreachableError
-from benchmarking.coldness import Coldness
+from benchmarking.coldness import Coldness, slowest
 from benchmarking.deployment import Deployed, Deployment
 from benchmarking.errors import BudgetError
 from benchmarking.interrupt import Interrupt
@@ -30,6 +31,7 @@ from benchmarking.recorder import Recorder, unwritable
 from benchmarking.records import Cell, Sample
 from benchmarking.send import send
 from benchmarking.watch import Watch
+from hosting.metrics import PERIOD_S
 from hosting.pricing import PriceList, UnknownPriceError
 from hosting.quotas import ServerlessQuota
 
@@ -348,9 +350,25 @@ class Experiment:
             self.recorder.note(f"CloudWatch's metrics are missing: {explained(error)}")
             return
         self.recorder.put_metrics(metrics)
+        self._mark_counted([cell.id for cell in cells])
         missing = [cell.id for cell in cells if cell.id not in metrics]
         if missing:
             self.recorder.note(f"CloudWatch has no metrics of {', '.join(missing)}")
+
+    def _mark_counted(self, cell_ids: Sequence[str]) -> None:
+        """Let CloudWatch's count of cold starts decide after gaps, where a cell has its minute."""
+        counted = {
+            cell.id: count
+            for cell in self.recorder.run.cells
+            if cell.id in cell_ids
+            and cell.gap_s is not None
+            and cell.gap_s >= PERIOD_S
+            and (count := cloudwatch.setups(cell)) is not None
+        }
+        if counted:
+            self.recorder.remark(
+                {cell_id: partial(slowest, count=count) for cell_id, count in counted.items()}
+            )
 
     def _check_budget(self, trial: Trial) -> None:
         """Refuse a trial that cannot be paid any more.

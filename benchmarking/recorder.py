@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self, TextIO
@@ -30,6 +30,7 @@ from benchmarking.records import (
     RunState,
     Sample,
     read_run,
+    read_samples,
     write_run,
     write_sample,
 )
@@ -164,6 +165,31 @@ class Recorder:
             os.truncate(target, before)
             raise
         self._samples.truncate(0)
+
+    def remark(self, cells: Mapping[str, Callable[[Sequence[Row]], Sequence[bool | None]]]) -> None:
+        """Mark the samples of some cells anew, when more is known about them.
+
+        Raises:
+            BenchmarkError: they cannot be written; the former marks stay.
+        """
+        target = self.folder / SAMPLES_FILE
+        unfinished = target.with_suffix(".jsonl.tmp")
+        rows: dict[str, list[Row]] = {cell_id: [] for cell_id in cells}
+        for each in read_samples(self.folder):
+            if each.cell in rows:
+                rows[each.cell].append(Row(each.sent_s, each.done_s, each.outcome))
+        marks = {cell_id: iter(mark(rows[cell_id])) for cell_id, mark in cells.items()}
+        try:
+            with unfinished.open("w", encoding="utf-8") as stream:
+                for sample in read_samples(self.folder):
+                    if sample.cell in marks:
+                        write_sample(stream, replace(sample, cold=next(marks[sample.cell])))
+                    else:
+                        write_sample(stream, sample)
+            unfinished.replace(target)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise unwritable(self.folder, error) from None
 
     def end(self, state: RunState) -> None:
         """Write the last record."""

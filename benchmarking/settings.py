@@ -165,9 +165,11 @@ class Settings:
     def open_loop(self, rate: float | None = None, *, name: str = "") -> Measurement:
         """Requests as the arguments say they arrive, whatever becomes of the ones before."""
         arrivals = self._arrivals(rate)
-        return Measurement(
-            load=arrivals.load(), arrivals=arrivals, warm_up_s=self.warm_up_s, name=name
-        )
+        load = arrivals.load()
+        if self.arrival in {"poisson", "constant"}:
+            # What was asked for; the plan has drawn a few more or less.
+            load = dataclasses.replace(load, rate_per_s=self.rate if rate is None else rate)
+        return Measurement(load=load, arrivals=arrivals, warm_up_s=self.warm_up_s, name=name)
 
     def closed_loop(self, clients: int, *, name: str = "") -> Measurement:
         """Clients that each wait for an answer before they send again."""
