@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
@@ -113,6 +114,14 @@ def wait_until(condition: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
     return value
 
 
+def up(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """``up`` with arguments that it refuses."""
+    return subprocess.run(
+        [sys.executable, "-m", "local_runtime", "up", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
 class Runtime:
     """``python -m local_runtime up`` and clients that talk to it."""
 
@@ -130,13 +139,19 @@ class Runtime:
         (folder / "own_server.py").write_text(OWN_SERVER)
         (folder / "settings.toml").write_text(settings)
         self._errors = (folder / "stderr.txt").open("w+")
-        command = [sys.executable, "-m", "local_runtime", "up", "--port", "0"]
-        command += ["--settings", str(folder / "settings.toml")]
-        command += arguments
+        self._command = [sys.executable, "-m", "local_runtime", "up"]
+        self._command += ["--settings", str(folder / "settings.toml")]
+        self._command += arguments
         if keeps_state:
-            command += ["--state-dir", str(self.state_dir)]
+            self._command += ["--state-dir", str(self.state_dir)]
+        self._names = itertools.count(1)
+        self.port = 0
+        self._start()
+        self.s3.create_bucket(Bucket="models")
+
+    def _start(self) -> None:
         self.process = subprocess.Popen(
-            command,
+            [*self._command, "--port", str(self.port)],
             cwd=REPOSITORY,
             env={**os.environ, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
@@ -148,11 +163,23 @@ class Runtime:
         assert self.ready_line.startswith("ready http://127.0.0.1:"), self.stderr
         self.url = self.ready_line.removeprefix("ready ")
         self.port = int(self.url.rpartition(":")[2])
-        self._names = itertools.count(1)
         self.s3 = self.client("s3")
         self.sagemaker = self.client("sagemaker")
         self.invoker = self.client("sagemaker-runtime")
-        self.s3.create_bucket(Bucket="models")
+
+    def restart(self, *, kill: bool = False) -> None:
+        """End it, in an instant with every process of it if ``kill``, and start it again."""
+        if kill:
+            # The supervisor first: nobody shall begin to tidy up.
+            for pid in (self.process.pid, *self.processes()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        else:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._start()
 
     @property
     def stderr(self) -> str:

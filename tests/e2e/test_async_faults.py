@@ -86,6 +86,11 @@ class Accounts:
             )
         )
 
+    def after_restart(self) -> Accounts:
+        """The same, asked over new connections."""
+        self.s3, self.sqs = self._patient("s3"), self._patient("sqs")
+        return self
+
     def _patient(self, service: str) -> Any:
         return boto3.client(
             service,

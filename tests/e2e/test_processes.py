@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .conftest import ECHO, REPOSITORY, Runtime, wait_until
+from .conftest import ECHO, Runtime, up, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -27,14 +25,6 @@ LEAVES_A_DAEMON = ECHO.replace(
     "return None",
     "import subprocess; subprocess.Popen(['sleep', '987'], start_new_session=True)",
 )
-
-
-def up(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """``up`` with arguments that it refuses."""
-    return subprocess.run(
-        [sys.executable, "-m", "local_runtime", "up", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
 
 
 def alive(pids: list[int]) -> list[int]:
