@@ -245,12 +245,16 @@ def _absence(line: _Line, region: str, scene: Scene) -> Json:
     seen_s = scene.store.newest_s(metric)
     if seen_s is not None:
         return {"absence": {"reason": "quiet", "seen_s": seen_s}}
+    names = {name for name, _ in metric.dimensions}
     others = scene.store.metrics(
         where, lambda one: one.name == metric.name and one.namespace == metric.namespace
     )
-    reason = "other-dimensions" if others else "unknown"
-    known = [", ".join(f"{name}={value}" for name, value in each.dimensions) for each in others[:3]]
-    return {"absence": {"reason": reason, "seen_s": None, "known": known}}
+    known = {tuple(name for name, _ in each.dimensions) for each in others}
+    # The same dimensions with other values are another endpoint's: nothing is wrong with these.
+    if known and names not in map(set, known):
+        listed = [" and ".join(each) if each else "none" for each in sorted(known)]
+        return {"absence": {"reason": "other-dimensions", "seen_s": None, "known": listed}}
+    return {"absence": {"reason": "unknown", "seen_s": None}}
 
 
 def _unit(line: _Line, region: str, scene: Scene) -> str | None:

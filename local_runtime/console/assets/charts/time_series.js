@@ -133,7 +133,7 @@ function options(drawing, place, hint, newest) {
   return {
     width: Math.max(place.clientWidth, 200),
     height: Math.max(place.clientHeight, 100),
-    padding: [8, axes.right.used ? 0 : 10, 0, 0],
+    padding: [8, axes.right.used ? 0 : 20, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     scales: { x: { time: true, range: () => [newest().start_s, newest().end_s] }, ...Object.fromEntries(sides.map((side) => [side, scale(side)])) },

@@ -53,7 +53,7 @@ function metrics(drawing) {
   const drawn = hasData || (drawing.view === "timeSeries" && drawing.lines.length === 0);
   return [
     drawn && chart(),
-    absences(drawing, hasData),
+    absences(drawing),
     hasData && drawing.view !== "table" && dataTable(drawing),
   ];
 }

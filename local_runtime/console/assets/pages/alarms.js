@@ -39,7 +39,7 @@ export const alarmPage = {
         aside: [badge(alarm.state), h("span", { class: "badge plain" }, alarm.kind), alarm.kind === "metric" && rangePicker(context, context.range ?? "PT3H")],
       }),
       h("section", { class: "panel", "aria-labelledby": "why" },
-        h("h2", { id: "why" }, `${ago(alarm.since_s)}`),
+        h("h2", { id: "why" }, `Since ${moment(alarm.since_s)}, ${ago(alarm.since_s)}`),
         h("p", { class: "wrap" }, alarm.reason),
         h("p", { class: "wrap muted" }, "Condition: ", h("code", { class: "wrap" }, alarm.condition)),
         alarm.description && h("p", { class: "wrap muted" }, alarm.description),

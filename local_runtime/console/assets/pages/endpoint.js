@@ -43,7 +43,7 @@ export const endpointPage = {
 
 export function failure(endpoint) {
   if (endpoint.failure_reason === null) return null;
-  return h("p", { class: "note bad", "data-key": "failure" },
+  return h("p", { class: "note bad failure", "data-key": "failure", tabindex: "0", role: "region", "aria-label": "Why" },
     h("b", null, endpoint.status === "Failed" ? "It cannot be served: " : "The last update was rolled back: "),
     endpoint.failure_reason, " ",
     h("a", { href: to(["endpoints", endpoint.name, "logs"]) }, "What its containers printed"));

@@ -7,7 +7,7 @@ import { badge } from "../parts/badge.js";
 import { heading, tabs } from "../parts/heading.js";
 import { answered, failed, stored } from "../parts/answer.js";
 import { kept, keep } from "../settings.js";
-import { logLine } from "../parts/log_line.js";
+import { logLines } from "../parts/log_lines.js";
 import { failure } from "./endpoint.js";
 
 const TYPES = ["application/json", "text/csv", "text/plain", "application/jsonlines", "application/x-npy", "application/octet-stream", "image/png"];
@@ -123,7 +123,7 @@ export const invokePage = {
         lines.length === 0
           ? h("p", { class: "empty" }, "Its containers have printed nothing.")
           : h("div", { class: "log short", tabindex: "0", role: "region", "aria-label": "Printed meanwhile" },
-            h("ol", null, lines.slice(-MOST_LINES).map((line) => logLine(line, true)))),
+            h("ol", null, logLines(lines.slice(-MOST_LINES)))),
         h("p", { class: "small" }, h("a", { href: to(["endpoints", name, "logs"], { since: sinceS }) }, "Log lines since this request")));
     }
 

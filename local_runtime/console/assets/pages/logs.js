@@ -6,7 +6,7 @@ import { h, patch } from "../dom.js";
 import { plural } from "../format.js";
 import { badge } from "../parts/badge.js";
 import { heading, tabs } from "../parts/heading.js";
-import { logLine } from "../parts/log_line.js";
+import { logLines } from "../parts/log_lines.js";
 import { failure } from "./endpoint.js";
 
 const EVERY_MS = 1000;
@@ -31,6 +31,7 @@ export const logsPage = {
     const wanted = h("input", { type: "search", placeholder: "text", oninput: filter });
     const streams = h("select", { onchange: (event) => { location.hash = here({ stream: event.target.value || null, since: null }); } });
     let after = null;
+    let lastStream = stream;  // one that was chosen needs no name above its lines
     let timer = null;
     let ended = false;
 
@@ -54,13 +55,15 @@ export const logsPage = {
     }
 
     function tell() {
-      const shown = [...list.children].filter((line) => !line.hidden).length;
+      const shown = [...list.children].filter((line) => !line.hidden && line.className !== "from").length;
       count.textContent = list.children.length === 0 ? "Nothing was printed." : plural(shown, "line");
     }
 
     function add(lines) {
-      const many = stream === null;
-      list.append(...lines.map((line) => logLine(line, many)));
+      if (lines.length > 0) {
+        list.append(...logLines(lines, lastStream));
+        lastStream = lines.at(-1).stream;
+      }
       while (list.children.length > MOST_LINES) list.firstChild.remove();
       if (lines.length > 0 && wanted.value !== "") filter();
       tell();
