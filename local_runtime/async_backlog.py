@@ -211,14 +211,17 @@ class Backlog:
             self._fail(ticket, reason, "ExpiredRequests")
 
     def _free_place(self) -> tuple[Variant, Instance] | None:
-        free = [
-            (variant, instance)
-            for variant in self._variants()
-            if variant.weight > 0 and (instance := self._free_instance(variant)) is not None
-        ]
+        free, weights = [], []
+        for fleet, share in self._endpoint.shares():
+            for variant in fleet.variants:
+                if not isinstance(variant, Variant) or variant.weight <= 0:
+                    continue
+                instance = self._free_instance(variant)
+                if instance is not None:
+                    free.append((variant, instance))
+                    weights.append(variant.weight * share)
         if len(free) <= 1:
             return free[0] if free else None
-        weights = [variant.weight for variant, _ in free]
         return random.choices(free, weights)[0]  # noqa: S311 - no secret
 
     def _ahead(self) -> int:
@@ -240,9 +243,13 @@ class Backlog:
         return max(places, self._tools.settings.limits.async_transfers)
 
     def _variants(self) -> list[Variant]:
-        fleet = self._endpoint.fleet
         # A serverless variant has no instances; the control plane refuses it beside a queue.
-        return [] if fleet is None else [v for v in fleet.variants if isinstance(v, Variant)]
+        return [
+            variant
+            for fleet, _ in self._endpoint.shares()
+            for variant in fleet.variants
+            if isinstance(variant, Variant)
+        ]
 
     def _free_instance(self, variant: Variant) -> Instance | None:
         best: Instance | None = None

@@ -8,89 +8,32 @@ endpoint from the record alone.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from hosting.endpoint import EndpointSpec
 from hosting.instances import instance_type, instance_types
-from hosting.limits import FAILURE_REASON_MAX_LENGTH
+from hosting.update_policy import UpdatePolicy
 from local_runtime.artifacts import remove_tree
 from local_runtime.async_service import AsyncService
 from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.environment import Machine
 from local_runtime.errors import NotServableError
-from local_runtime.http_client import (
-    AnswerTooLargeError,
-    ConnectionLostError,
-    UnixAddress,
-    fetch,
-)
-from local_runtime.instances import Fleet, Variant, assemble
+from local_runtime.hosting_record import ControlPlane, Entry
+from local_runtime.instances import Fleet, Variant, VariantPlan, assemble
 from local_runtime.provisioning import Provisioner, ProvisioningError, not_served_yet
 from local_runtime.request_meter import RequestMeter
+from local_runtime.rollout import Rollout, Stage
 from local_runtime.settings import RuntimeSettings
 
 _log = logging.getLogger(__name__)
 
-_POLL_S: Final = 25.0
-_RETRY_S: Final = 0.5
 _RESTORE_RETRY_S: Final = 2.0
 
-Entry = Mapping[str, Any]
-
-
-class ControlPlane:
-    """The control plane's internal routes."""
-
-    def __init__(self, address: UnixAddress) -> None:
-        self._address = address
-
-    async def desired(self, after: int) -> Entry:
-        """The endpoints that should exist, as soon as they differ from revision ``after``."""
-        while True:
-            target = f"/_local_runtime/endpoints?after={after}&wait_s={_POLL_S:g}"
-            try:
-                answer = await fetch(self._address, "GET", target, timeout_s=_POLL_S + 30)
-                if answer.status == 200:
-                    document: Entry = json.loads(bytes(answer.body))
-                    return document
-                _log.warning("the control plane answered a poll with %s", answer.status)
-            except (OSError, ConnectionLostError, AnswerTooLargeError) as error:
-                _log.warning("the control plane did not answer a poll: %s", error)
-            await asyncio.sleep(_RETRY_S)
-
-    async def report(
-        self, entry: Entry, outcome: str, reason: str | None = None, fleet: Fleet | None = None
-    ) -> None:
-        """Say how one generation of an endpoint ended; a newer one makes this void."""
-        variants = [] if fleet is None else fleet.variants
-        body = json.dumps(
-            {
-                "generation": entry["generation"],
-                "outcome": outcome,
-                "failure_reason": None if reason is None else reason[:FAILURE_REASON_MAX_LENGTH],
-                "variants": [
-                    {"name": variant.name, "instance_count": len(variant.instances)}
-                    for variant in variants
-                ],
-            }
-        ).encode()
-        target = f"/_local_runtime/endpoints/{quote(entry['name'])}/status"
-        while True:
-            try:
-                answer = await fetch(self._address, "POST", target, body=body, timeout_s=30.0)
-            except (OSError, ConnectionLostError, AnswerTooLargeError) as error:
-                _log.warning("the control plane did not take a report: %s", error)
-                await asyncio.sleep(_RETRY_S)
-                continue
-            if answer.status not in {204, 409}:
-                _log.error("the control plane refused a report: %s %r", answer.status, answer.body)
-            return
+_HAS_SERVED: Final = ("InService", "Updating", "RollingBack")
 
 
 class Controller:
@@ -181,7 +124,7 @@ class _Reconciler:
         key = (entry["generation"], entry["deleting"], entry["capacities"])
         if key != self._key:
             self._key = key
-            if entry["status"] in {"InService", "Updating"}:
+            if entry["status"] in _HAS_SERVED:
                 self._endpoint.has_served = True  # in the life of another data plane, perhaps
             self._task = asyncio.create_task(self._work(entry, self._task))
 
@@ -190,7 +133,7 @@ class _Reconciler:
 
         They can wait until something that works on them has been started again.
         """
-        if entry["status"] in {"InService", "Updating"}:
+        if entry["status"] in _HAS_SERVED:
             served = entry if entry["previous"] is None else entry["previous"]
             await self._async_service.serve(self._endpoint, served["config"])
 
@@ -244,13 +187,22 @@ class _Reconciler:
             await self._resize(entry, fleet)
             return
         if fleet is None and entry["previous"] is not None:
-            await self._restore(entry, entry["previous"])
+            restored = await self._restore(entry, entry["previous"])
+            if status == "RollingBack" and restored:
+                await self._report_taken_back(entry, entry["failure_reason"])
+                return
         try:
-            fleet = await self._start(entry, entry)
+            if self._endpoint.fleet is None:
+                fleet = await self._start(entry, entry)
+            else:
+                fleet = await self._update(entry)
         except (NotServableError, OSError) as error:
-            outcome = "Failed" if self._endpoint.fleet is None else "RolledBack"
-            _log.warning("endpoint %s: %s: %s", entry["name"], outcome, error)
-            await self._control_plane.report(entry, outcome, str(error), self._endpoint.fleet)
+            if self._endpoint.fleet is None:
+                _log.warning("endpoint %s: Failed: %s", entry["name"], error)
+                await self._control_plane.report(entry, "Failed", str(error))
+            else:
+                _log.warning("endpoint %s: RolledBack: %s", entry["name"], error)
+                await self._report_taken_back(entry, str(error))
             return
         await self._async_service.serve(self._endpoint, entry["config"])
         self._switch_to(fleet)
@@ -260,6 +212,49 @@ class _Reconciler:
             self._endpoint.backlog.announce()
         _log.info("endpoint %s: generation %s serves", entry["name"], entry["generation"])
 
+    async def _report_taken_back(self, entry: Entry, reason: str | None) -> None:
+        """The record then wants what serves: no other deployment is needed for it."""
+        self._deployment = entry["deployment"]
+        await self._control_plane.report(entry, "RolledBack", reason, self._endpoint.fleet)
+
+    async def _update(self, entry: Entry) -> Fleet:
+        """Start the fleet of an update, and move the traffic to it as its policy says."""
+        policy = UpdatePolicy.from_api(entry["deployment_config"])
+        await self._tell(entry, None, "Creating", 0.0)
+        started_s = time.monotonic()
+        new = await self._start(entry, entry, policy=policy)
+        rollout = Rollout(
+            self._endpoint,
+            new,
+            policy,
+            self._controller.machine.clock,
+            capacities=entry["capacities"],
+            old_capacities=entry["previous"]["capacities"],
+            watch=partial(self._control_plane.alarm_states, entry["region"]),
+            tell=partial(self._tell, entry, new),
+            # Containers take the time that they take: their start is not the service's to speed up.
+            spent_s=time.monotonic() - started_s,
+        )
+        try:
+            await rollout.run()
+        except (NotServableError, OSError) as error:
+            share = self._endpoint.candidate_share
+            await self._control_plane.progress(
+                entry, "Deleting", share, fleet=new, reason=str(error)
+            )
+            await rollout.take_back()
+            self._retire_later(new)
+            raise
+        except asyncio.CancelledError:
+            # Deleted, or the runtime ends: nobody waits for it to be given back in order.
+            self._endpoint.candidate, self._endpoint.candidate_share = None, 0.0
+            await asyncio.shield(self._discard(new))
+            raise
+        return new
+
+    async def _tell(self, entry: Entry, new: Fleet | None, stage: Stage, share: float) -> None:
+        await self._control_plane.progress(entry, stage, share, fleet=new)
+
     async def _resize(self, entry: Entry, fleet: Fleet) -> None:
         try:
             await fleet.follow(entry["capacities"])
@@ -267,7 +262,8 @@ class _Reconciler:
             _log.warning("endpoint %s was not resized: %s", entry["name"], error)
             await self._control_plane.report(entry, "RolledBack", str(error), fleet)
         else:
-            await self._control_plane.report(entry, "InService", fleet=fleet)
+            if entry["status"] != "InService":  # else it was a rollback, and nobody waits
+                await self._control_plane.report(entry, "InService", fleet=fleet)
 
     async def _restore(self, entry: Entry, deployment: Entry) -> bool:
         try:
@@ -277,7 +273,9 @@ class _Reconciler:
             return False
         return True
 
-    async def _start(self, entry: Entry, deployment: Entry) -> Fleet:
+    async def _start(
+        self, entry: Entry, deployment: Entry, *, policy: UpdatePolicy | None = None
+    ) -> Fleet:
         config, models = deployment["config"], deployment["models"]
         missing = not_served_yet(config, models)
         if missing is not None:
@@ -292,6 +290,10 @@ class _Reconciler:
             plans = await self._controller.provisioner.plan(
                 spec, region=entry["region"], account_id=entry["account_id"], folder=folder
             )
+            if policy is not None and policy.strategy == "rolling":
+                for plan in plans:
+                    if isinstance(plan, VariantPlan):
+                        plan.count = policy.batches(plan.count)[0]
             fleet = assemble(plans, self._controller.machine)
             self._measure(fleet, spec, entry["region"])
             await fleet.start()
@@ -321,12 +323,21 @@ class _Reconciler:
     def _switch_to(self, fleet: Fleet | None) -> None:
         """From here on requests go to ``fleet``; the one before ends when it has answered."""
         before, self._endpoint.fleet = self._endpoint.fleet, fleet
+        self._endpoint.candidate, self._endpoint.candidate_share = None, 0.0
         if fleet is not None:
             self._endpoint.has_served = True
         if before is not None:
-            task = asyncio.create_task(self._retire(before))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self._retire_later(before)
+
+    def _retire_later(self, fleet: Fleet) -> None:
+        task = asyncio.create_task(self._retire(fleet))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _discard(self, fleet: Fleet) -> None:
+        """End a fleet that will never be the endpoint's."""
+        await fleet.stop(0.0)
+        await asyncio.to_thread(remove_tree, self._folders.pop(id(fleet)))
 
     async def _retire(self, fleet: Fleet) -> None:
         try:

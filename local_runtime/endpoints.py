@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Final
 
 from local_runtime.errors import EndpointNotFound, ServiceUnavailable
@@ -17,8 +18,9 @@ class Endpoint:
     """An endpoint's name and the fleet behind it.
 
     ``fleet`` is replaced in one step when an update has succeeded: a request belongs to the fleet
-    that it found, and that one is drained before it stops. ``backlog`` is the queue before it, if
-    the endpoint is asynchronous.
+    that it found, and that one is drained before it stops. While traffic moves step by step, the
+    ``candidate`` is the fleet that it moves to, and has its share of it. ``backlog`` is the queue
+    before them, if the endpoint is asynchronous.
     """
 
     def __init__(self, name: str, *, region: str, account_id: str) -> None:
@@ -26,22 +28,38 @@ class Endpoint:
         self.region = region
         self.account_id = account_id
         self.fleet: Fleet | None = None
+        self.candidate: Fleet | None = None
+        self.candidate_share = 0.0
         self.backlog: Backlog | None = None
         # It has been in service: with no fleet it is only out of order for now.
         self.has_served = False
 
     def serving(self) -> Fleet:
-        """The fleet that answers now.
+        """The fleet that answers now; while traffic moves, one of two by their shares.
 
         Raises:
             EndpointNotFound: it has never been in service.
             ServiceUnavailable: it has been, and will be again.
         """
+        if self.candidate is not None and random.random() < self.candidate_share:  # noqa: S311
+            return self.candidate
         if self.fleet is not None:
             return self.fleet
         if self.has_served:
             raise ServiceUnavailable(f"endpoint {self.name} is being restarted; try again")
         raise EndpointNotFound(self.name, self.account_id)
+
+    def shares(self) -> list[tuple[Fleet, float]]:
+        """Every fleet that serves, with its share of the traffic."""
+        if self.fleet is None:
+            return []
+        if self.candidate is None:
+            return [(self.fleet, 1.0)]
+        parts = [
+            (self.fleet, 1.0 - self.candidate_share),
+            (self.candidate, self.candidate_share),
+        ]
+        return [(fleet, share) for fleet, share in parts if share > 0]
 
 
 class EndpointTable:

@@ -25,10 +25,11 @@ import uvloop
 from local_runtime.artifacts import ObjectStore, remove_tree
 from local_runtime.async_service import AsyncService
 from local_runtime.clock import Clock
-from local_runtime.controller import Controller, ControlPlane
+from local_runtime.controller import Controller
 from local_runtime.endpoints import EndpointTable
 from local_runtime.environment import Machine
 from local_runtime.handler_environments import HandlerEnvironments
+from local_runtime.hosting_record import ControlPlane
 from local_runtime.http_client import UnixAddress
 from local_runtime.http_request import Request
 from local_runtime.http_server import Server, ServerTimeouts

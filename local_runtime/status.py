@@ -21,8 +21,8 @@ from local_runtime.utilization import Members, members
 
 if TYPE_CHECKING:
     from local_runtime.containers import Container
-    from local_runtime.controller import ControlPlane
     from local_runtime.endpoints import Endpoint, EndpointTable
+    from local_runtime.hosting_record import ControlPlane
     from local_runtime.instances import AnyVariant, Instance
     from local_runtime.settings import RuntimeSettings
 

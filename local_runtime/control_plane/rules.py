@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hosting import limits, validation
+from hosting import limits, update_policy, validation
 from local_runtime.control_plane.errors import ValidationException
 
 
@@ -140,6 +140,34 @@ def check_update(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
             "An endpoint that serves on instances cannot be updated to a serverless one; create"
             " another endpoint"
         )
+
+
+def check_rollout(
+    config: Mapping[str, Any] | None, after: Mapping[str, Any], before: Mapping[str, Any]
+) -> None:
+    """Check a DeploymentConfig, and that an update can go by it.
+
+    Args:
+        config: the one that the update would go by; None: it has none.
+        after: the endpoint configuration that the update brings.
+        before: the one that the endpoint has.
+
+    Raises:
+        ValidationException: it cannot.
+    """
+    if config is None:
+        return
+    if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
+        raise ValidationException(
+            "Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be specified"
+        )
+    _refuse(
+        update_policy.complaints_of_update(
+            update_policy.UpdatePolicy.from_api(config),
+            variants=after["ProductionVariants"],
+            replaced=[variant["VariantName"] for variant in before["ProductionVariants"]],
+        )
+    )
 
 
 def check_resize(variant: Mapping[str, Any], update: Mapping[str, int]) -> None:

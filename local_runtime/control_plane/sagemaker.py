@@ -14,7 +14,14 @@ from hosting.limits import MAX_TAGS
 from local_runtime.control_plane import listing, rules
 from local_runtime.control_plane.errors import ResourceLimitExceeded, ValidationException
 from local_runtime.control_plane.service_model import validate
-from local_runtime.control_plane.store import Deployment, Endpoint, Kind, Record, Store
+from local_runtime.control_plane.store import (
+    CHANGING,
+    Deployment,
+    Endpoint,
+    Kind,
+    Record,
+    Store,
+)
 
 Json = dict[str, Any]
 Operation = Callable[[Json, str], Json]
@@ -119,6 +126,7 @@ class SageMakerApi:
     def create_endpoint(self, request: Json, region: str) -> Json:
         name = request["EndpointName"]
         target = self._deployment(request["EndpointConfigName"], region)
+        rules.check_rollout(request.get("DeploymentConfig"), target.config, target.config)
         endpoint = self.store.create_endpoint(region, name, target, request.get("DeploymentConfig"))
         if endpoint is None:
             raise self._exists("endpoint", name, region)
@@ -156,7 +164,7 @@ class SageMakerApi:
                 description["ShadowProductionVariants"] = [
                     _variant_summary(endpoint, endpoint.serving, variant) for variant in shadows
                 ]
-            if endpoint.status == "Updating":
+            if endpoint.status in CHANGING:
                 description["PendingDeploymentSummary"] = _pending(endpoint)
         return description
 
@@ -180,11 +188,16 @@ class SageMakerApi:
         if request.get("RetainAllVariantProperties", False):
             target = _retaining(endpoint, target, request.get("ExcludeRetainedVariantProperties"))
         deployment_config = request.get("DeploymentConfig")
-        if deployment_config is not None and request.get("RetainDeploymentConfig", False):
+        retain = request.get("RetainDeploymentConfig", False)
+        if deployment_config is not None and retain:
             raise ValidationException(
                 "DeploymentConfig cannot be specified when RetainDeploymentConfig is true"
             )
-        return self._start_update(endpoint, target, deployment_config)
+        used = endpoint.deployment_config if retain else deployment_config
+        rules.check_rollout(used, target.config, endpoint.target.config)
+        return self._start_update(
+            endpoint, target, deployment_config, retain_deployment_config=retain
+        )
 
     def update_endpoint_weights_and_capacities(self, request: Json, region: str) -> Json:
         endpoint = self._updatable(request["EndpointName"], region)
@@ -307,6 +320,7 @@ class SageMakerApi:
         target: Deployment,
         deployment_config: Json | None,
         *,
+        retain_deployment_config: bool = False,
         new_containers: bool = True,
     ) -> Json:
         updated = self.store.update_endpoint(
@@ -314,6 +328,7 @@ class SageMakerApi:
             endpoint.name,
             target,
             deployment_config=deployment_config,
+            retain_deployment_config=retain_deployment_config,
             new_containers=new_containers,
         )
         if updated is None:
@@ -412,12 +427,26 @@ def _pending(endpoint: Endpoint) -> Json:
         size = target.serverless_config(variant)
         if size is not None:
             pending["DesiredServerlessConfig"] = size
+        if endpoint.progress is not None:
+            pending |= _progress(endpoint.progress, pending)
         variants.append(pending)
     return {
         "EndpointConfigName": target.config_name,
         "ProductionVariants": variants,
         "StartTime": endpoint.modified_at_s,
     }
+
+
+def _progress(progress: Json, pending: Json) -> Json:
+    """How far one variant of an update has come."""
+    name = pending["VariantName"]
+    shown: Json = {
+        "CurrentWeight": pending["DesiredWeight"] * progress["share"],
+        "VariantStatus": [{"Status": progress["stage"], "StartTime": progress["since_s"]}],
+    }
+    if "DesiredInstanceCount" in pending:
+        shown["CurrentInstanceCount"] = progress["counts"].get(name, 0)
+    return shown
 
 
 def _images(deployment: Deployment, variant: Json, resolved_at_s: float) -> list[Json]:

@@ -80,6 +80,8 @@ _UNCHECKED_SIGNATURE = (
     " SignedHeaders=host, Signature=local"
 )
 _OUTCOMES = ("InService", "Failed", "RolledBack", "Deleted")
+# An update has come further, or is being taken back.
+_PROGRESS = "Progress"
 
 _log = logging.getLogger(__name__)
 
@@ -234,18 +236,13 @@ class ControlPlane:
 
     def _internal(self, environ: Environ) -> tuple[HTTPStatus, Any]:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        query = parse_qs(environ.get("QUERY_STRING", ""))
         if (method, path) == ("GET", f"{INTERNAL_PREFIX}health"):
             return HTTPStatus.OK, {"status": "ok"}
         if (method, path) == ("GET", f"{INTERNAL_PREFIX}endpoints"):
-            query = parse_qs(environ.get("QUERY_STRING", ""))
-            try:
-                after = int(query.get("after", ["0"])[0])
-                wait_s = float(query.get("wait_s", ["0"])[0])
-            except ValueError as fault:
-                return HTTPStatus.BAD_REQUEST, {"message": f"after and wait_s: {fault}"}
-            return HTTPStatus.OK, self.store.desired(
-                after=after, wait_s=min(wait_s, LONG_POLL_LIMIT_S)
-            )
+            return self._desired(query)
+        if (method, path) == ("GET", f"{INTERNAL_PREFIX}alarms"):
+            return HTTPStatus.OK, self._alarm_states(query["region"][0], query.get("name", []))
         if (method, path) == ("POST", f"{INTERNAL_PREFIX}metrics"):
             batch = environ["wsgi.input"].read(_content_length(environ))
             self.cloudwatch.api.take_batch(json.loads(batch))
@@ -254,6 +251,19 @@ class ControlPlane:
         if method == "POST" and match is not None:
             return self._report(match["name"], environ["wsgi.input"].read(_content_length(environ)))
         return HTTPStatus.NOT_FOUND, {"message": f"no route {method} {path}"}
+
+    def _desired(self, query: dict[str, list[str]]) -> tuple[HTTPStatus, Any]:
+        try:
+            after = int(query.get("after", ["0"])[0])
+            wait_s = float(query.get("wait_s", ["0"])[0])
+        except ValueError as fault:
+            return HTTPStatus.BAD_REQUEST, {"message": f"after and wait_s: {fault}"}
+        return HTTPStatus.OK, self.store.desired(after=after, wait_s=min(wait_s, LONG_POLL_LIMIT_S))
+
+    def _alarm_states(self, region: str, names: list[str]) -> dict[str, str | None]:
+        """The state of each alarm; None for one that does not exist."""
+        found = {name: self.cloudwatch.alarms.find(region, name) for name in names}
+        return {name: None if alarm is None else alarm.state for name, alarm in found.items()}
 
     def _report(self, name: str, body: bytes) -> tuple[HTTPStatus, Any]:
         try:
@@ -264,10 +274,18 @@ class ControlPlane:
             }
         except (ValueError, KeyError, TypeError) as fault:
             return HTTPStatus.BAD_REQUEST, {"message": f"not a status report: {fault!r}"}
-        if outcome not in _OUTCOMES:
-            message = f"outcome must be one of {_OUTCOMES}, got {outcome!r}"
+        if outcome not in (*_OUTCOMES, _PROGRESS):
+            message = f"outcome must be one of {(*_OUTCOMES, _PROGRESS)}, got {outcome!r}"
             return HTTPStatus.BAD_REQUEST, {"message": message}
         try:
+            if outcome == _PROGRESS:
+                self.store.advance(
+                    name,
+                    generation,
+                    {"stage": report["stage"], "share": report["share"], "counts": counts},
+                    failure_reason=report.get("failure_reason"),
+                )
+                return HTTPStatus.NO_CONTENT, None
             self.store.report(
                 name,
                 generation,

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 Kind = Literal["model", "endpoint-config", "endpoint"]
 Outcome = Literal["InService", "Failed", "RolledBack", "Deleted"]
+# While an update is under way, and while it is being taken back.
+CHANGING = ("Updating", "RollingBack")
 Request = dict[str, Any]
 
 # Service model: EndpointFailureReason is at most this long.
@@ -113,7 +115,8 @@ class Endpoint:
     """An endpoint's status and the deployments it moves between.
 
     ``generation`` is new with every change that is asked for; ``deployment`` only with one that
-    needs new containers.
+    needs new containers. ``deployment_config`` is the last one given, ``rollout`` the one that the
+    present update goes by, and ``progress`` how far the update has come.
     """
 
     name: str
@@ -129,6 +132,8 @@ class Endpoint:
     failure_reason: str | None = None
     instance_counts: dict[str, int] = field(default_factory=dict)
     deployment_config: Request | None = None
+    rollout: Request | None = None
+    progress: Request | None = None
 
     def snapshot(self) -> Endpoint:
         """A copy that later changes do not reach."""
@@ -261,6 +266,7 @@ class Store:
         target: Deployment,
         *,
         deployment_config: Request | None = None,
+        retain_deployment_config: bool = False,
         new_containers: bool = True,
     ) -> Endpoint | None:
         """Ask an endpoint to serve another deployment; None unless it is in service.
@@ -280,6 +286,10 @@ class Store:
             endpoint.modified_at_s = self._now_s()
             if deployment_config is not None:
                 endpoint.deployment_config = deployment_config
+            endpoint.progress = None
+            endpoint.rollout = (
+                endpoint.deployment_config if retain_deployment_config else deployment_config
+            )
             self._notify()
             return endpoint.snapshot()
 
@@ -394,10 +404,30 @@ class Store:
                 if outcome == "RolledBack" and endpoint.serving is not None:
                     endpoint.target = endpoint.serving
                 endpoint.serving = endpoint.target
+            endpoint.progress = endpoint.rollout = None
             if instance_counts is not None:
                 endpoint.instance_counts = dict(instance_counts)
             endpoint.modified_at_s = self._now_s()
             self._notify()
+
+    def advance(
+        self, name: str, generation: int, progress: Request, *, failure_reason: str | None = None
+    ) -> None:
+        """Take in how far an update has come; with a reason, it is being taken back.
+
+        Raises:
+            StaleReport: the generation is no longer the endpoint's, or nothing updates it.
+        """
+        with self._changed:
+            endpoint = self._of_generation(name, generation)
+            if endpoint.status not in CHANGING:
+                raise StaleReport(f"endpoint {name} is {endpoint.status}, not being updated")
+            endpoint.progress = {**progress, "since_s": self._now_s()}
+            if failure_reason is not None:
+                endpoint.status = "RollingBack"
+                endpoint.failure_reason = failure_reason[:FAILURE_REASON_MAX_LENGTH]
+                self._notify()
+            self._changed.notify_all()
 
     def _of_generation(self, name: str, generation: int) -> Endpoint:
         for endpoint in self._endpoints.values():
@@ -406,7 +436,7 @@ class Store:
         raise StaleReport(f"endpoint {name} has no generation {generation}")
 
     def _document(self, endpoint: Endpoint) -> Request:
-        previous = endpoint.serving if endpoint.status == "Updating" else None
+        previous = endpoint.serving if endpoint.status in CHANGING else None
         return {
             "name": endpoint.name,
             "arn": endpoint.arn,
@@ -417,8 +447,14 @@ class Store:
             "status": endpoint.status,
             "deleting": endpoint.status == "Deleting",
             "capacities": endpoint.target.capacities(),
+            "deployment_config": endpoint.rollout,
+            "failure_reason": endpoint.failure_reason,
             **endpoint.target.document(),
-            "previous": None if previous is None else previous.document(),
+            "previous": (
+                None
+                if previous is None
+                else {**previous.document(), "capacities": previous.capacities()}
+            ),
         }
 
     def _notify(self) -> None:

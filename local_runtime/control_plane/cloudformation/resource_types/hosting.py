@@ -12,6 +12,7 @@ from local_runtime.control_plane.cloudformation.resource_types.base import (
     only,
     without,
 )
+from local_runtime.control_plane.store import CHANGING
 from local_runtime.control_plane.store import Endpoint as EndpointState
 
 _SERVICE = "sagemaker"
@@ -167,9 +168,7 @@ def _wait(context: Context, name: str) -> EndpointState:
             endpoint = context.store.wait_for_endpoint(
                 context.region,
                 name,
-                lambda endpoint: (
-                    endpoint is None or endpoint.status not in {"Creating", "Updating"}
-                ),
+                lambda endpoint: endpoint is None or endpoint.status not in {"Creating", *CHANGING},
                 timeout_s=_CANCEL_CHECK_S,
             )
         except TimeoutError:
