@@ -8,9 +8,9 @@ until it is two minutes old: signing (60 us) costs a request nothing when it is 
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -77,7 +77,7 @@ class SignedRequests:
         if (
             request is not None
             and request.credentials is self._credentials
-            and time.monotonic() - request.signed_at_s < MAX_AGE_S
+            and monotonic() - request.signed_at_s < MAX_AGE_S
         ):
             return request
         return self._sign(index)
@@ -88,7 +88,7 @@ class SignedRequests:
         if (
             request is not None
             and request.credentials is self._credentials
-            and time.monotonic() + ahead_s - request.signed_at_s < MAX_AGE_S
+            and monotonic() + ahead_s - request.signed_at_s < MAX_AGE_S
         ):
             return False
         self._sign(index)
@@ -147,4 +147,4 @@ def signed(
     lines += [f"{name}: {value}" for name, value in request.headers.items()]
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     pieces = (head + body,) if len(body) < _ONE_PIECE_BYTES else (head, body)
-    return SignedRequest(pieces, len(body), time.monotonic(), credentials)
+    return SignedRequest(pieces, len(body), monotonic(), credentials)

@@ -3,6 +3,8 @@
     python -m tools.bench runtime [--quick]      InvokeEndpoint beside other servers
     python -m tools.bench synth [--quick]        the app's synth beside raw L1
     python -m tools.bench rules                  the rules over templates
+    python -m tools.bench load [--quick]         offered load against achieved, beside others
+    python -m tools.bench truth [--quick]        benchmarks against a runtime that is known
 
 Peers are installed into environments of their own below build/bench; what does not install or
 start is named and left out.
@@ -13,20 +15,26 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from typing import Final
 
-from tools.bench import runtime, synth
+from tools.bench import load_generator, runtime, synth, truth
+
+_BENCHMARKS: Final = {
+    "runtime": runtime.main,
+    "synth": synth.main,
+    "load": load_generator.main,
+    "truth": truth.main,
+}
 
 
 def main() -> int:
     """Run one benchmark; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench")
-    parser.add_argument("benchmark", choices=("runtime", "synth", "rules"))
+    parser.add_argument("benchmark", choices=(*_BENCHMARKS, "rules"))
     parser.add_argument("--quick", action="store_true", help="fewer rounds and fewer peers")
     arguments = parser.parse_args()
-    if arguments.benchmark == "runtime":
-        return runtime.main(quick=arguments.quick)
-    if arguments.benchmark == "synth":
-        return synth.main(quick=arguments.quick)
+    if arguments.benchmark in _BENCHMARKS:
+        return _BENCHMARKS[arguments.benchmark](quick=arguments.quick)
     return subprocess.run([sys.executable, "-m", "tools.bench_rules"], check=False).returncode
 
 
