@@ -51,6 +51,8 @@ def summarize_cell(run: Run, cell: Cell, label: str, seen: Observations) -> Cell
         instance_type=cell.instance_type,
         gap_s=cell.gap_s,
         load=None if cell.load is None else wording.load(cell.load),
+        load_shape=None if cell.load is None else cell.load.arrival,
+        duration_s=None if cell.load is None else cell.load.duration_s,
         clients=None if cell.load is None else cell.load.clients,
         planned_per_s=None if cell.load is None else cell.load.rate_per_s,
         started_at=cell.started_at,

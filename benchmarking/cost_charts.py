@@ -12,6 +12,7 @@ from benchmarking.cost import Curve
 from benchmarking.figure import Axis, Figure, linear, logarithmic
 from benchmarking.findings import Bounded, ColdPoint, Summary
 from benchmarking.latency_charts import WIDTHS, Chart, Series, latency_axis
+from benchmarking.levels import cold_name
 from benchmarking.usage import exact
 from benchmarking.verdict import month_or_million
 
@@ -93,7 +94,7 @@ def cold_probability(points: Sequence[ColdPoint]) -> Chart | None:
     if not known:
         return None
     title = "Probability of a cold start against the idle gap"
-    names = list(dict.fromkeys(point.configuration for point in known))
+    names = list(dict.fromkeys(cold_name(point) for point in known))
     return Chart(
         name="cold",
         title=title,
@@ -103,7 +104,7 @@ def cold_probability(points: Sequence[ColdPoint]) -> Chart | None:
         header=("Configuration", "Gap", "Requests", "Cold", "Cold, p50", "Warm, p50"),
         rows=tuple(
             (
-                point.configuration,
+                cold_name(point),
                 wording.duration(point.gap_s),
                 f"{point.requests:,}",
                 "unknown" if point.probability is None else wording.bounds_share(point.probability),
@@ -212,7 +213,7 @@ def _cold(known: Sequence[ColdPoint], names: Sequence[str], title: str, variant:
         y=linear("Cold", 0, 1, lambda value: f"{value:.0%}"),
     )
     for number, name in enumerate(names):
-        own = sorted((p for p in known if p.configuration == name), key=lambda p: p.gap_s)
+        own = sorted((p for p in known if cold_name(p) == name), key=lambda p: p.gap_s)
         shares = [(p.gap_s, p.probability) for p in own if p.probability is not None]
         figure.line([(gap, share.value) for gap, share in shares], number)
         for gap, share in shares:

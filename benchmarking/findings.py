@@ -101,6 +101,7 @@ class CellSummary:
 
     Args:
         label: the option and its size in words; ``load`` is the load in words.
+        load_shape: the arrivals' name; ``closed`` for a closed loop.
         configuration: the same for all cells of one configuration, whatever their load.
         reasons: why the state is not ``measured``; for a measured cell, what to know about it.
         requests: measured ones, without the warm-up's.
@@ -129,6 +130,8 @@ class CellSummary:
     instance_type: str | None = None
     gap_s: float | None = None
     load: str | None = None
+    load_shape: str | None = None
+    duration_s: float | None = None
     clients: int | None = None
     planned_per_s: float | None = None
     started_at: str | None = None
@@ -189,10 +192,15 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ColdPoint:
-    """How often, and for how long, requests met a cold start after a gap."""
+    """How often, and for how long, requests met a cold start after a gap.
+
+    Args:
+        burst: how many requests came at once after the gap; None when that is not known.
+    """
 
     configuration: str
     gap_s: float
+    burst: int | None
     requests: int
     probability: Bounded | None
     cold: Distribution | None

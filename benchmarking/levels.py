@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from benchmarking import statistics, wording
 from benchmarking.cell_summary import bounded, distribution_of
@@ -45,27 +46,57 @@ def sentence(levels: Sequence[Held], objective: Objective) -> str:
 def cold_points(
     cells: Sequence[CellSummary], seen: Mapping[str, Observations]
 ) -> tuple[ColdPoint, ...]:
-    """Cold starts against the gap before them; cells of one configuration and gap together."""
-    groups: dict[tuple[str, float], list[str]] = {}
+    """Cold starts against the gap before them.
+
+    Cells of one configuration, gap and size of burst count together.
+    """
+    groups: dict[tuple[str, int | None, float], list[str]] = {}
     for cell in cells:
-        if cell.gap_s is not None and cell.state in ("measured", "invalid"):
-            groups.setdefault((cell.configuration, cell.gap_s), []).append(cell.id)
+        if cell.gap_s is not None and cell.state == "measured":
+            key = (cell.configuration, _burst(cell), cell.gap_s)
+            groups.setdefault(key, []).append(cell.id)
     return tuple(
-        _cold_point(configuration, gap_s, [seen[cell_id] for cell_id in ids])
-        for (configuration, gap_s), ids in sorted(groups.items())
+        ColdPoint(
+            configuration=configuration,
+            burst=burst,
+            gap_s=gap_s,
+            **_coldness([seen[cell_id] for cell_id in ids]),
+        )
+        for (configuration, burst, gap_s), ids in sorted(groups.items(), key=_order)
     )
+
+
+def cold_name(point: ColdPoint) -> str:
+    """The configuration of a point, with the size of its burst."""
+    if point.burst is None:
+        return point.configuration
+    return (
+        f"{point.configuration}, {'one request' if point.burst == 1 else f'{point.burst} at once'}"
+    )
+
+
+def _order(group: tuple[tuple[str, int | None, float], list[str]]) -> tuple[str, int, float]:
+    configuration, burst, gap_s = group[0]
+    return configuration, 0 if burst is None else burst, gap_s
+
+
+def _burst(cell: CellSummary) -> int | None:
+    """Of a single burst: as many as its rate sends in its time."""
+    if cell.load_shape != "burst" or cell.planned_per_s is None or cell.duration_s is None:
+        return None
+    return round(cell.planned_per_s * cell.duration_s)
 
 
 def cold_sentence(points: Sequence[ColdPoint]) -> str:
     """What the gaps show, in a sentence for each configuration."""
     texts = []
-    for configuration in dict.fromkeys(point.configuration for point in points):
-        own = [point for point in points if point.configuration == configuration]
+    for name in dict.fromkeys(cold_name(point) for point in points):
+        own = [point for point in points if cold_name(point) == name]
         known = [point for point in own if point.probability is not None]
         if not known:
-            texts.append(f"{configuration}: no request tells whether it met a cold start")
+            texts.append(f"{name}: no request tells whether it met a cold start")
             continue
-        texts.append(f"{configuration}: {_cold_text(known)}")
+        texts.append(f"{name}: {_cold_text(known)}")
     return ". ".join(texts) + "." if texts else "No gap was measured."
 
 
@@ -132,18 +163,16 @@ def _held(configuration: str, group: Sequence[CellSummary], objective: Objective
     )
 
 
-def _cold_point(configuration: str, gap_s: float, parts: Sequence[Observations]) -> ColdPoint:
+def _coldness(parts: Sequence[Observations]) -> dict[str, Any]:
     flags = [cold == COLD for part in parts for cold in part.cold if cold != UNKNOWN]
     cold = [ms for part in parts for ms in part.answered_ms(part.latency_ms, cold=COLD)]
     warm = [ms for part in parts for ms in part.answered_ms(part.latency_ms, cold=WARM)]
-    return ColdPoint(
-        configuration=configuration,
-        gap_s=gap_s,
-        requests=sum(len(part) for part in parts),
-        probability=bounded(statistics.share_of(flags, CONFIDENCE)) if flags else None,
-        cold=distribution_of(cold) if cold else None,
-        warm=distribution_of(warm) if warm else None,
-    )
+    return {
+        "requests": sum(len(part) for part in parts),
+        "probability": bounded(statistics.share_of(flags, CONFIDENCE)) if flags else None,
+        "cold": distribution_of(cold) if cold else None,
+        "warm": distribution_of(warm) if warm else None,
+    }
 
 
 def _load(cell: CellSummary) -> str:

@@ -162,3 +162,19 @@ def collect(run: Run, samples: Iterable[Sample]) -> dict[str, Observations]:
     for observations in by_cell.values():
         observations.sort()
     return by_cell
+
+
+def pooled(parts: Iterable[Observations]) -> Observations:
+    """The requests of several cells as if they were one's, one cell after the other."""
+    whole: Observations | None = None
+    for part in parts:
+        if whole is None:
+            whole = Observations(cell=part.cell)
+        for name in ("planned_s", "latency_ms", "service_ms", "request_bytes", "response_bytes"):
+            getattr(whole, name).extend(getattr(part, name))
+        whole.outcome += part.outcome
+        whole.cold += part.cold
+        whole.warm_up += part.warm_up
+    if whole is None:
+        raise ValueError("parts must hold at least one cell, got none")
+    return whole

@@ -13,8 +13,10 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarking import cost_charts, latency_charts, verdict, wording
+from benchmarking.cell_summary import distribution
 from benchmarking.findings import Bounded, CellSummary, Held, Summary
 from benchmarking.latency_charts import Chart, Series, series_of
+from benchmarking.observations import pooled
 from benchmarking.records import REPORT_FILE, RUN_FILE, SAMPLES_FILE, SUMMARY_FILE, Load
 from benchmarking.summary import Analysis
 
@@ -56,7 +58,7 @@ class HeatMap:
 def render(analysis: Analysis) -> str:
     """The whole page."""
     summary = analysis.summary
-    all_series = _series(analysis)
+    all_series = _gap_series(analysis) if summary.verb == "cold" else _series(analysis)
     # What an INVALID cell measured is the client; its course shows that, nothing else of it is.
     chosen = [each for each in all_series if each.cell.state != "invalid"]
     limit = summary.objective.latency_p99_ms
@@ -71,9 +73,7 @@ def render(analysis: Analysis) -> str:
         partial=summary.state != "complete",
         latency_charts=_latency_charts(chosen, limit),
         one_load=_one_load(summary),
-        time_charts=_present(
-            [latency_charts.over_time(each, len(all_series), limit) for each in all_series]
-        ),
+        time_charts=_time_charts(summary, all_series),
         cost_latency=cost_charts.cost_against_latency(summary, chosen)
         if summary.verb not in ("concurrency", "cold")
         else None,
@@ -110,6 +110,32 @@ def _series(analysis: Analysis) -> list[Series]:
             colour = number
         answer.append(series_of(colour, names[cell.id], cell, analysis.observations[cell.id]))
     return answer
+
+
+def _gap_series(analysis: Analysis) -> list[Series]:
+    """One series for each configuration, gap and burst: each cell has few requests."""
+    groups: dict[str, list[CellSummary]] = {}
+    for cell in analysis.summary.cells:
+        if cell.state == "measured" and len(analysis.observations[cell.id]):
+            after = "" if cell.gap_s is None else f", after {wording.duration(cell.gap_s)}"
+            burst = f", {cell.load}" if cell.gap_s is not None and cell.load else ""
+            groups.setdefault(f"{cell.label}{after}{burst}", []).append(cell)
+    answer = []
+    for number, (name, cells) in enumerate(groups.items()):
+        together = pooled([analysis.observations[cell.id] for cell in cells])
+        latency = distribution(together, together.latency_ms)
+        cell = dataclasses.replace(cells[0], latency=latency)
+        answer.append(series_of(number, name, cell, together))
+    return answer
+
+
+def _time_charts(summary: Summary, chosen: Sequence[Series]) -> list[Chart]:
+    if summary.verb == "cold":  # its cells follow one another; there is no course to see
+        return []
+    limit = summary.objective.latency_p99_ms
+    best = summary.recommendation.cell
+    ordered = sorted(chosen, key=lambda each: each.cell.id != best)
+    return _present([latency_charts.over_time(each, len(chosen), limit) for each in ordered])
 
 
 def _names(cells: Sequence[CellSummary]) -> dict[str, str]:

@@ -61,7 +61,7 @@ def load(plan: Load) -> str:
     name = {
         "poisson": "Poisson arrivals",
         "constant": "constant arrivals",
-        "burst": "a burst",
+        "burst": "in bursts",
         "ramp": "a ramp",
         "trace": "a replayed trace",
     }[plan.arrival]

@@ -296,41 +296,44 @@ def concurrency_run() -> tuple[Run, list[Sample]]:
 
 
 def cold_run() -> tuple[Run, list[Sample]]:
-    """Bursts after gaps: a slot is given up some minutes after its last request."""
+    """Single requests and bursts of four after gaps; a slot is given up minutes after its use."""
     cells, samples = [], []
     rng = random.Random(7)  # noqa: S311 - a simulation
-    load = Load(arrival="burst", rate_per_s=None, clients=None, duration_s=1.0)
-    for gap_s in (30.0, 120.0, 300.0, 600.0, 900.0, 1800.0):
-        cell = cell_of(
-            f"serverless-2048-gap-{gap_s:g}",
-            memory_size_mb=2048,
-            max_concurrency=8,
-            gap_s=gap_s,
-            load=load,
-        )
-        cells.append(cell)
-        for number in range(40):
-            cold = rng.random() < min(1.0, max(0.0, (gap_s - 100) / 900))
-            taken_s = 0.085 * rng.lognormvariate(0, 0.15) + (rng.uniform(1.4, 2.1) if cold else 0)
-            samples.append(
-                Sample(
-                    cell=cell.id,
-                    number=number,
-                    phase="measure",
-                    payload=0,
-                    intended_s=float(number),
-                    sent_s=float(number),
-                    first_byte_s=number + taken_s,
-                    done_s=number + taken_s,
-                    status=200,
-                    outcome="ok",
-                    error=None,
-                    request_bytes=2048,
-                    response_bytes=310,
-                    cold=cold,
+    for repeat in range(8):
+        for gap_s in (30.0, 120.0, 300.0, 600.0, 900.0, 1800.0):
+            for size in (1, 4):
+                load = Load(arrival="burst", rate_per_s=size, clients=None, duration_s=1.0)
+                cell = cell_of(
+                    f"serverless-2048mb-c8-gap{gap_s:g}s-burst{size}-{repeat}",
+                    memory_size_mb=2048,
+                    max_concurrency=8,
+                    gap_s=gap_s,
+                    load=load,
                 )
-            )
+                cells.append(cell)
+                samples += [_after_gap(cell, number, gap_s, rng) for number in range(size)]
     return run_of(cells, verb="cold", objective=Objective(), traffic=None), samples
+
+
+def _after_gap(cell: Cell, number: int, gap_s: float, rng: random.Random) -> Sample:
+    cold = number > 1 or rng.random() < min(1.0, max(0.0, (gap_s - 100) / 900))
+    taken_s = 0.085 * rng.lognormvariate(0, 0.15) + (rng.uniform(1.4, 2.1) if cold else 0)
+    return Sample(
+        cell=cell.id,
+        number=number,
+        phase="measure",
+        payload=0,
+        intended_s=0.0,
+        sent_s=0.0001,
+        first_byte_s=taken_s,
+        done_s=taken_s,
+        status=200,
+        outcome="ok",
+        error=None,
+        request_bytes=2048,
+        response_bytes=310,
+        cold=cold,
+    )
 
 
 def write(folder: Path, run: Run, samples: Sequence[Sample]) -> Path:
