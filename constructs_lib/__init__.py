@@ -11,6 +11,7 @@ from constructs_lib.alarm_thresholds import (
 from constructs_lib.alarm_topic import AlarmTopic
 from constructs_lib.alarms import EndpointAlarms
 from constructs_lib.async_endpoint import AsyncEndpoint
+from constructs_lib.benchmark_job import BenchmarkJob
 from constructs_lib.container import Container, MultiModelContainer
 from constructs_lib.container_image import ContainerImage
 from constructs_lib.dashboard import InferenceDashboard
@@ -55,6 +56,7 @@ __all__ = [
     "AlarmTopic",
     "AsyncEndpoint",
     "BacklogScaling",
+    "BenchmarkJob",
     "ComponentThresholds",
     "ComputeNeeds",
     "ConcurrencyScaling",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import aws_cdk as cdk
@@ -17,7 +18,7 @@ def acknowledge_wildcard(construct: IConstruct, resource: str, reason: str) -> N
     """Acknowledge that a policy names ``resource``, which ends in a wildcard.
 
     cdk-nag names such a finding after the resource as it stands in the template, with references
-    spelled ``<LogicalId>`` or ``<LogicalId.Attribute>``.
+    spelled ``<LogicalId>`` or ``<LogicalId.Attribute>``, and other functions as JSON.
     """
     rendered = _rendered(cdk.Stack.of(construct).resolve(resource))
     acknowledge(construct, f"AwsSolutions-IAM5[Resource::{rendered}]", reason)
@@ -33,5 +34,7 @@ def _rendered(value: Any) -> str:
             return str(separator).join(_rendered(part) for part in parts)
         case {"Fn::Sub": text}:
             return str(text).replace("${", "<").replace("}", ">")
+        case dict():
+            return json.dumps(value, separators=(",", ":"))
         case _:
             return str(value)

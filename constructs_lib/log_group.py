@@ -21,7 +21,7 @@ def endpoint_log_group(
     """Define the log group before SageMaker does, which would keep its events for ever."""
     name = f"{LOG_GROUP_PREFIX}/{endpoint_name}"
     if encryption_key is not None:
-        _admit_logs(scope, encryption_key, name)
+        admit_logs(scope, encryption_key, name)
     return logs.LogGroup(
         scope,
         "LogGroup",
@@ -33,8 +33,8 @@ def endpoint_log_group(
     )
 
 
-def _admit_logs(scope: Construct, key: kms.IKey, log_group_name: str) -> None:
-    """Let CloudWatch Logs use ``key`` for one log group.
+def admit_logs(scope: Construct, key: kms.IKey, log_group_name: str) -> None:
+    """Let CloudWatch Logs use ``key`` for one log group, or for those that ``*`` stands for.
 
     Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
     (2026-11-20)

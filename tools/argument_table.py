@@ -21,6 +21,7 @@ from typing import Any
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -42,11 +43,14 @@ _SKIPPED = frozenset({"self", "scope", "construct_id"})
 _SHOWN = (
     "AWS::ApplicationAutoScaling::",
     "AWS::CloudWatch::",
+    "AWS::ECS::TaskDefinition",
+    "AWS::IAM::ManagedPolicy.PolicyDocument.Statement.Sid",
     "AWS::IAM::ManagedPolicy.Roles",
     "AWS::Logs::",
     "AWS::S3::",
     "AWS::SNS::",
     "AWS::SageMaker::",
+    "AWS::StepFunctions::StateMachine",
     "Custom::CDKBucketDeployment",
 )
 
@@ -72,6 +76,10 @@ def _pair(_: cdk.Stack) -> list[lib.Container]:
 
 def _store(stack: cdk.Stack) -> lib.ModelStore:
     return lib.ModelStore(stack, "Store", bucket=_bucket(stack))
+
+
+def _private_network(stack: cdk.Stack) -> lib.Network:
+    return lib.Network(vpc=ec2.Vpc(stack, "PrivateVpc"))
 
 
 _COMMON: dict[str, Sample] = {
@@ -184,6 +192,27 @@ def _tables() -> Iterator[tuple[str, type, dict[str, Sample], dict[str, Sample]]
         },
     )
 
+    yield (
+        "BenchmarkJob",
+        lib.BenchmarkJob,
+        {
+            "network": _private_network,
+            "models": lambda _: ["sample"],
+        },
+        {
+            "model_roles": lambda stack: [_COMMON["role"](stack)],
+            "artifacts": lambda _: ["arn:aws:s3:::samples/model.tar.gz"],
+            "bucket": _bucket,
+            "image": lambda _: ecs.ContainerImage.from_registry("sample"),
+            "cpu": lambda _: 1024,
+            "memory_limit_mib": lambda _: 8192,
+            "assign_public_ip": lambda _: True,
+            "timeout": lambda _: cdk.Duration.hours(1),
+            "encryption_key": _COMMON["encryption_key"],
+            "log_retention": _COMMON["log_retention"],
+            "removal_policy": lambda _: cdk.RemovalPolicy.DESTROY,
+        },
+    )
     yield from _monitoring_tables()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Template
 
@@ -17,7 +18,7 @@ from constructs_lib import ContainerImage, ModelArtifact
 CONSTRUCTS = [
     name
     for name in constructs_lib.__all__
-    if name.endswith(("Endpoint", "Store", "Comparison")) and name != "ImportedEndpoint"
+    if name.endswith(("Endpoint", "Store", "Comparison", "Job")) and name != "ImportedEndpoint"
 ]
 
 
@@ -41,6 +42,8 @@ def test_example_synthesizes(name: str, handler_folder: Path) -> None:
     known = {
         **{public: getattr(constructs_lib, public) for public in constructs_lib.__all__},
         "stack": stack,
+        "vpc": ec2.Vpc(stack, "Vpc"),
+        "role": role,
         "caller": role,
         "trainer": role,
         "benchmark": role,
