@@ -23,6 +23,8 @@ _FILE: Final = "records.sqlite"
 _CONTENTS: Final = "contents"
 # Contents up to this size stand in the database, which is quicker than a file of their own.
 INLINE_BYTES: Final = 64 * 1024
+# Each checkpoint waits for the disk.
+_CHECKPOINT_PAGES: Final = 4000
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS part (name TEXT PRIMARY KEY, document BLOB NOT NULL)",
@@ -74,6 +76,8 @@ class Records:
         self.folder = folder
         self._contents = folder / _CONTENTS
         self._database: sqlite3.Connection
+        # Items with contents of their own: few, and asking the database takes longer.
+        self._with_contents: set[ItemKey] = set()
 
     # -- the beginning of a life
 
@@ -135,7 +139,13 @@ class Records:
             database.executemany("INSERT INTO meta VALUES (?, ?)", wanted.items())
             database.execute("COMMIT")
         database.execute("PRAGMA incremental_vacuum")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        self._know_contents()
         self._sweep()
+
+    def _know_contents(self) -> None:
+        query = "SELECT DISTINCT kind, container, name FROM content"
+        self._with_contents = set(self._database.execute(query))
 
     def _sweep(self) -> None:
         """Remove the files of contents that no record names: a life ended between the two."""
@@ -231,6 +241,7 @@ class Records:
         except sqlite3.Error as error:
             if database.in_transaction:
                 database.execute("ROLLBACK")
+            self._know_contents()
             raise StateUnwritableError(f"{self.folder / _FILE}: {error}") from error
         for content_id in obsolete:
             self.content_file(content_id).unlink(missing_ok=True)
@@ -239,19 +250,27 @@ class Records:
         """Write one item; the ids of contents in files that it no longer needs."""
         database = self._database
         wanted: dict[str, bytes | None] = {} if item is None else item.contents
-        where = "kind = ? AND container = ? AND name = ?"
-        had = dict(database.execute(f"SELECT id, bytes IS NULL FROM content WHERE {where}", key))  # noqa: S608 - our own words
         if item is None:
-            database.execute(f"DELETE FROM item WHERE {where}", key)  # noqa: S608 - our own words
+            database.execute("DELETE FROM item WHERE kind = ? AND container = ? AND name = ?", key)
         else:
             database.execute(
                 "INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?)", (*key, item.document)
             )
+        if not wanted and key not in self._with_contents:
+            return ()
+        had = dict(
+            database.execute(
+                "SELECT id, bytes IS NULL FROM content"
+                " WHERE kind = ? AND container = ? AND name = ?",
+                key,
+            )
+        )
         for content_id, content in wanted.items():
             if content_id not in had:
                 database.execute(
                     "INSERT INTO content VALUES (?, ?, ?, ?, ?)", (content_id, content, *key)
                 )
+        (self._with_contents.add if wanted else self._with_contents.discard)(key)
         gone = had.keys() - wanted.keys()
         for content_id in gone:
             database.execute("DELETE FROM content WHERE id = ?", (content_id,))

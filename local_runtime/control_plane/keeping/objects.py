@@ -175,6 +175,7 @@ class Objects:
             return None
         contents: dict[str, bytes | None] = {}
         tags: dict[str, Any] = {}
+        only: bytes | None = None
         for held in _contents(record):
             if held.disposed:
                 continue
@@ -185,7 +186,13 @@ class Objects:
             known = s3_backends[held.account_id][held.partition].tagger.tags.get(held.arn)
             if known:
                 tags[held.arn] = dict(known)
-        document = graph.dump((record, tags), home="s3", shapes=self._shapes)
+        if len(contents) == 1:
+            # The usual case, and in one row the quickest. Of many, each would be written again
+            # with every other.
+            [(content_id, only)] = contents.items()
+            if only is not None:
+                contents = {}
+        document = graph.dump((record, tags, only), home="s3", shapes=self._shapes)
         return Item(document, contents)
 
     # -- reading
@@ -207,9 +214,9 @@ class Objects:
                 if bucket is None:
                     left_over.append(key)
                     continue
-                record, tags = graph.load(document)
+                record, tags, only = graph.load(document)
                 for held in _contents(record):
-                    self._fill(held, contents)
+                    self._fill(held, contents, only)
                 if kind == OBJECT:
                     dict.__setitem__(bucket.keys, name, record)
                     _backend_of(bucket).tagger.tags.update(tags)
@@ -218,11 +225,11 @@ class Objects:
                     self._uploads.setdefault(container, set()).add(name)
         return left_over
 
-    def _fill(self, key: FakeKey, contents: dict[str, bytes | None]) -> None:
+    def _fill(self, key: FakeKey, contents: dict[str, bytes | None], only: bytes | None) -> None:
         content_id = vars(key).get(_CONTENT_ID)
-        if content_id not in contents:
+        if key.disposed or content_id is None:
             return
-        inline = contents[content_id]
+        inline = contents[content_id] if contents else only
         vars(key)["_value_buffer"] = (
             FileContent(self._records.content_file(content_id))
             if inline is None
