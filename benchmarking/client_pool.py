@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import ssl
 import statistics
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
+
+from botocore.httpsession import where
 
 from benchmarking.client_connection import Connection
 from benchmarking.errors import BenchmarkError
@@ -51,7 +54,7 @@ class Pool:
         self._origin = origin
         self._limit = limit
         self._loop = asyncio.get_running_loop()
-        self._context = ssl.create_default_context() if origin.scheme == "https" else None
+        self._context = _trust() if origin.scheme == "https" else None
         self._idle: dict[Connection, None] = {}  # in the order in which they became idle
         self._all: set[Connection] = set()
         self._waiting: deque[Waiting] = deque()
@@ -198,3 +201,9 @@ class Pool:
         found = await self._loop.getaddrinfo(self._origin.host, self._origin.port, type=1)
         self._addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
         self._resolved_s = monotonic()
+
+
+def _trust() -> ssl.SSLContext:
+    """What AWS's clients trust: ``AWS_CA_BUNDLE`` where it is set, else their own list."""
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    return ssl.create_default_context(cafile=where() if bundle is None else bundle)

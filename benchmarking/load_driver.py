@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from benchmarking.load_session import Session
 from benchmarking.load_timer import Timer
 from benchmarking.signing import SignedRequests
+from benchmarking.workload import most_within
 
 PROBES: Final = 2
 """Connections that are opened to see how long that takes."""
@@ -74,7 +75,7 @@ class OpenDriver:
 
     def spare(self, connect_s: float) -> int:
         window_s = max(_WINDOW_MIN_S, 4 * connect_s)
-        return _most_within(self._offsets_s, window_s) + PROBES
+        return most_within(self._offsets_s, window_s) + PROBES
 
     def start(self, session: Session, start_s: float) -> None:
         self._session = session
@@ -206,12 +207,3 @@ def payload_source(payloads: int, seed: int) -> Callable[[], int]:
     # Not the stream that arrivals are drawn from, or gaps and payloads would go together.
     generator = random.Random(f"payloads {seed}")  # noqa: S311 - no secret
     return lambda: generator.randrange(payloads)
-
-
-def _most_within(offsets_s: Sequence[float], window_s: float) -> int:
-    most = first = 0
-    for last, due_s in enumerate(offsets_s):
-        while due_s - offsets_s[first] > window_s:
-            first += 1
-        most = max(most, last - first + 1)
-    return most

@@ -57,19 +57,6 @@ class Arrivals(Sequence[float]):
             duration_s=self.duration_s,
         )
 
-    def most_within(self, window_s: float) -> int:
-        """The most requests that become due within any ``window_s`` seconds."""
-        most = first = 0
-        for last, due_s in enumerate(self.offsets_s):
-            while due_s - self.offsets_s[first] > window_s:
-                first += 1
-            most = max(most, last - first + 1)
-        return most
-
-    def share(self, part: int, of: int) -> Arrivals:
-        """Every ``of``-th arrival from ``part`` on: what one of several processes sends."""
-        return Arrivals(self.kind, self.offsets_s[part::of], self.duration_s)
-
     def __len__(self) -> int:
         return len(self.offsets_s)
 
@@ -169,6 +156,16 @@ def trace(path: Path, *, speed: float = 1.0) -> Arrivals:
     # The last arrival is followed by an average gap: n requests in that time are the trace's rate.
     duration_s = last * count / (count - 1) if last > 0 else 1.0
     return Arrivals("trace", offsets, duration_s)
+
+
+def most_within(offsets_s: Sequence[float], window_s: float) -> int:
+    """The most requests that become due within any ``window_s`` seconds."""
+    most = first = 0
+    for last, due_s in enumerate(offsets_s):
+        while due_s - offsets_s[first] > window_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 def _trace_time(line: str) -> float:

@@ -70,7 +70,7 @@ class Generator:
     """A program that offers a constant rate, and its runs, a list for each round."""
 
     name: str
-    command: Callable[[int, int, float], Sequence[str]]
+    command: Callable[[int, int, int], Sequence[str]]
     rounds: list[list[Seen]] = field(default_factory=list)
 
     def highest(self, number: int) -> float:
@@ -80,14 +80,14 @@ class Generator:
 
 def main(*, quick: bool) -> int:
     """Measure and write; the exit code."""
-    rounds, seconds = (2, 1.5) if quick else (5, 3.0)
+    rounds, seconds = (2, 2) if quick else (5, 3)
     port = free_ports(1)
     server = [sys.executable, str(SERVERS / "null_endpoint.py"), str(port)]
     BUILD.mkdir(parents=True, exist_ok=True)
     with program(server, folder=BUILD / "null-endpoint"):
         wait_for(port, Question(target="/", body=b"x"))
         generators, skipped = _generators()
-        floor = _floor(port, seconds=5.0 if quick else 20.0)
+        floor = _floor(port, seconds=5 if quick else 20)
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", flush=True)
             for generator in generators:
@@ -114,11 +114,11 @@ def _generators() -> tuple[list[Generator], dict[str, str]]:
     return found, skipped
 
 
-def _ours(port: int, rate: int, seconds: float) -> Sequence[str]:
+def _ours(port: int, rate: int, seconds: int) -> Sequence[str]:
     return _client(port, rate, seconds, "constant")
 
 
-def _client(port: int, rate: int, seconds: float, arrival: str) -> Sequence[str]:
+def _client(port: int, rate: int, seconds: int, arrival: str) -> Sequence[str]:
     command = [sys.executable, "-m", "tools.bench.load_client", f"http://127.0.0.1:{port}"]
     return [*command, str(rate), str(seconds), arrival, "1"]
 
@@ -140,10 +140,10 @@ def _autocannon() -> Generator:
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise SkippedError("it does not install") from error
 
-    def command(port: int, rate: int, seconds: float) -> Sequence[str]:
+    def command(port: int, rate: int, seconds: int) -> Sequence[str]:
         return [
             *(node, str(script), "--json", "--no-progress", "--connections", "10"),
-            *("--overallRate", str(rate), "--duration", str(round(seconds + 0.5))),
+            *("--overallRate", str(rate), "--duration", str(seconds)),
             *("--method", "POST", "--body", BODY.decode(), "--headers", "content-type=text/csv"),
             f"http://127.0.0.1:{port}{_PATH}",
         ]
@@ -162,10 +162,10 @@ def _h2load() -> Generator:
         [program_path, "--version"], check=True, capture_output=True, text=True
     ).stdout.strip()
 
-    def command(port: int, rate: int, seconds: float) -> Sequence[str]:
+    def command(port: int, rate: int, seconds: int) -> Sequence[str]:
         return [
             *(program_path, "--h1", "--clients", "1", "--threads", "1", "--rps", str(rate)),
-            *("--duration", f"{seconds:g}", "--data", str(body), "-H", "content-type: text/csv"),
+            *("--duration", str(seconds), "--data", str(body), "-H", "content-type: text/csv"),
             f"http://127.0.0.1:{port}{_PATH}",
         ]
 
@@ -175,7 +175,7 @@ def _h2load() -> Generator:
 # -- measuring
 
 
-def _climb(generator: Generator, port: int, seconds: float) -> list[Seen]:
+def _climb(generator: Generator, port: int, seconds: int) -> list[Seen]:
     """Higher and higher rates, until two in a row are not held."""
     seen: list[Seen] = []
     for rate in RATES_PER_S:
@@ -223,7 +223,7 @@ def _arrivals(port: int) -> list[float]:
     return found
 
 
-def _floor(port: int, *, seconds: float) -> dict[str, Any]:
+def _floor(port: int, *, seconds: int) -> dict[str, Any]:
     """What our client sees of an endpoint that takes no time."""
     command = _client(port, FLOOR_PER_S, seconds, "poisson")
     time.sleep(0.5)
@@ -240,7 +240,7 @@ def _section(
     skipped: dict[str, str],
     floor: dict[str, Any],
     *,
-    seconds: float,
+    seconds: int,
     quick: bool,
 ) -> str:
     rounds = range(len(generators[0].rounds))
@@ -276,7 +276,7 @@ def _section(
     command = "python -m tools.bench load" + (" --quick" if quick else "")
     return f"""\
 One process each offers requests at equal gaps to a server that answers at once, in Python, on the
-same {os.cpu_count()} processors; {len(rounds)} rounds in turns, {seconds:g} s at each of
+same {os.cpu_count()} processors; {len(rounds)} rounds in turns, {seconds} s at each of
 {len(RATES_PER_S)} rates from {RATES_PER_S[0]} to {RATES_PER_S[-1]:,} requests/s, until two in a row
 are not held. Held is a rate when the server counts {_ACHIEVED:.0%} of it and 99 % of the requests
 come less than {LATENESS_MS:g} ms later than planned, as the server sees it: all generators are

@@ -349,17 +349,15 @@ def _section(
     head = ("figure", "true", "reported", "")
     command = "python -m tools.bench truth" + (" --quick" if quick else "")
     lateness = health.lateness_p99_s
-    client = (
-        "The client was valid" if health.valid else f"The client was INVALID ({health.reasons[0]})"
-    )
+    client = "valid" if health.valid else f"**INVALID**: {'; '.join(health.reasons)}"
     text = f"""\
 A server on the loopback interface plays a serverless endpoint: environments that are kept, started
 cold when all are busy, throttling beyond MaxConcurrency {MAX_CONCURRENCY}; service times are
 log-normal. Its percentiles are known by construction, the share of throttles by Erlang's formula,
 counts from its log. `benchmarking` offers {RATE_PER_S:g} requests/s as a Poisson process, of which
 every figure has its bounds at 95 % confidence: one in twenty of them may miss the truth.
-{client}: 1 % of the requests were sent {0 if lateness is None else lateness * 1e3:.2f} ms late or
-later. {page.machine(command)}
+1 % of the requests were sent {0 if lateness is None else lateness * 1e3:.2f} ms late or later; the
+client calls the measurement {client}. {page.machine(command)}
 
 {page.table(head, [_cells(line) for line in ours])}"""
     if theirs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -51,7 +52,7 @@ async def ok(_: Asked) -> Reply:
 
 
 @contextmanager
-def serving(answer: Answer = ok) -> Iterator[Server]:
+def serving(answer: Answer = ok, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Serve from a thread, from here to the end of the block."""
     server = Server()
     ready = threading.Event()
@@ -75,9 +76,9 @@ def serving(answer: Answer = ok) -> Iterator[Server]:
             writer.transport.abort() if writer.transport.is_closing() else writer.close()
 
     async def main() -> None:
-        listener = await asyncio.start_server(converse, "127.0.0.1", 0, backlog=1024)
+        listener = await asyncio.start_server(converse, "127.0.0.1", 0, backlog=1024, ssl=tls)
         server.port = listener.sockets[0].getsockname()[1]
-        server.url = f"http://127.0.0.1:{server.port}"
+        server.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.port}"
         ready.set()
         await end.wait()
         listener.close()

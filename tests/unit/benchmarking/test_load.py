@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -312,6 +316,53 @@ def test_credentials_that_rotate_are_asked_for_at_the_start() -> None:
 
     assert "Credential=OTHER/" in server.asked[0].headers["authorization"]
     assert server.asked[0].headers["x-amz-security-token"] == "token"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate for the loopback address, signed by itself."""
+    path, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(path)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + key.read_bytes())
+    return path
+
+
+def test_the_services_own_url_is_spoken_to_with_tls(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with serving(tls=tls) as server:
+        with pytest.raises(UnreachableError, match="certificate"):
+            offered(server, constant(50, 0.2))
+        assert server.asked == []
+
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        samples = offered(server, constant(50, 0.2))
+
+    assert [sample.outcome for sample in samples] == ["ok"] * 10
+
+
+def test_an_interrupt_hands_over_what_there_is() -> None:
+    samples: list[Sample] = []
+
+    def interrupting(sample: Sample) -> None:
+        samples.append(sample)
+        if len(samples) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with serving() as server, pytest.raises(KeyboardInterrupt):
+        offered(server, constant(100, 60), on_sample=interrupting)
+
+    assert len(samples) == len(server.asked) >= 1
 
 
 def test_several_processes_send_each_request_once() -> None:

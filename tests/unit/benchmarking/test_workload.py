@@ -16,6 +16,7 @@ from benchmarking.workload import (
     WorkloadError,
     burst,
     constant,
+    most_within,
     poisson,
     ramp,
     trace,
@@ -92,16 +93,9 @@ def test_a_ramp_has_its_rates_at_its_ends() -> None:
     assert late / 10 == pytest.approx(290, rel=0.1)
 
 
-def test_shares_of_a_plan_are_the_plan() -> None:
-    plan = poisson(100, 2, seed=1)
-    parts = [plan.share(part, 3) for part in range(3)]
-
-    assert sorted(offset for part in parts for offset in part) == list(plan)
-
-
 def test_the_densest_moment_of_a_plan_is_found() -> None:
-    assert burst(7, 1, 3).most_within(0.5) == 7
-    assert constant(10, 2).most_within(0.25) == 3
+    assert most_within(burst(7, 1, 3), 0.5) == 7
+    assert most_within(constant(10, 2), 0.25) == 3
 
 
 def test_a_trace_is_replayed_from_its_first_arrival(tmp_path: Path) -> None:
