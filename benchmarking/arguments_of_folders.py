@@ -42,7 +42,13 @@ def add_folder_verbs(verbs: Any) -> None:
     verb = _simple(verbs, "compare-runs", "what changed between two runs, beyond chance")
     verb.add_argument("before", type=Path, metavar="A")
     verb.add_argument("after", type=Path, metavar="B")
-    verb.add_argument("--json", type=Path, metavar="FILE")
+    for form in ("json", "markdown", "html"):
+        verb.add_argument(f"--{form}", type=Path, metavar="FILE", help=f"write it as {form} too")
+    verb.add_argument(
+        "--fail-on-regression",
+        action="store_true",
+        help="exit code 3 when something got worse beyond chance, or can no longer be known",
+    )
     verb = _simple(
         verbs, "apply", "write the sizes that a run recommends to an environment's settings"
     )
@@ -72,8 +78,9 @@ def add_clean(verbs: Any) -> None:
 def add_converters(verbs: Any) -> None:
     """What reads or writes other files: ``import-classic``, ``convert-payloads``, ``prices``."""
     verb = _simple(verbs, "import-classic", "read a result folder of the old toolkit as a run")
-    verb.add_argument("source", type=Path, metavar="FOLDER")
-    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
+    verb.add_argument("source", type=Path, metavar="FOLDER", help="its result_save_path")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    verb.add_argument("--region", help="that it was run in, for prices (default: us-east-1)")
     verb = _simple(
         verbs, "convert-payloads", "make a list of payloads from arguments of InvokeEndpoint"
     )

@@ -11,7 +11,17 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarking import apply, cleaning, payloads, price_list, report, thresholds
+from benchmarking import (
+    apply,
+    classic,
+    classic_import,
+    cleaning,
+    comparison,
+    payloads,
+    price_list,
+    report,
+    thresholds,
+)
 from benchmarking.arguments import folders, parser, region_of, settings_of
 from benchmarking.aws import Account, explained
 from benchmarking.errors import (
@@ -104,7 +114,7 @@ def _report(folder: Path, layout: str, json_file: Path | None) -> Summary:
     if json_file is not None:
         _write_json(json_file, summary)
     if layout == "classic":
-        _classic(folder)
+        classic.write_layout(folder)
     print(summary_table(summary))  # noqa: T201 - the verb's answer
     print(f"\n{folder / REPORT_FILE}")  # noqa: T201
     return summary
@@ -116,10 +126,6 @@ def _judge(expression: str, summary: Summary) -> int:
     for finding in failing:
         print(f"fails: {finding.text}")  # noqa: T201 - why the exit code is what it is
     return THRESHOLD if failing else DONE
-
-
-def _classic(folder: Path) -> None:
-    raise RefusedError(f"layout classic is not known for {folder}")
 
 
 def _write_json(path: Path, summary: Summary) -> None:
@@ -145,6 +151,29 @@ def _apply(options: argparse.Namespace) -> int:
         yes=options.yes,
     )
     return FAILED if outcome == "declined" else DONE
+
+
+def _compare_runs(options: argparse.Namespace) -> int:
+    opened = comparison.main(
+        options.before,
+        options.after,
+        out=sys.stdout,
+        json_file=options.json,
+        markdown_file=options.markdown,
+        html_file=options.html,
+        fail_on_regression=options.fail_on_regression,
+    )
+    return DONE if opened else THRESHOLD
+
+
+def _import_classic(options: argparse.Namespace) -> int:
+    region = region_of(options)
+    if region is None:
+        classic_import.import_results(options.source, options.out)
+    else:
+        classic_import.import_results(options.source, options.out, region=region)
+    _report(options.out, "plain", None)
+    return DONE
 
 
 def _clean(options: argparse.Namespace) -> int:
@@ -190,8 +219,10 @@ def _complain(text: str) -> None:
 _VERBS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "resume": _resume,
     "report": _report_again,
+    "compare-runs": _compare_runs,
     "apply": _apply,
     "clean": _clean,
+    "import-classic": _import_classic,
     "convert-payloads": _convert_payloads,
     "prices": _prices,
 }

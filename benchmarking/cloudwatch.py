@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -27,6 +27,7 @@ _KINDS: Final[dict[Option, EndpointKind]] = {
 }
 # Metrics come late; AWS promises no bound. Most are there after one to two minutes.
 _DELAY_S: Final = 180.0
+_LOCAL_DELAY_S: Final = 4.0  # a hastened local runtime sends its metrics every second or so
 _PERCENTILES: Final = ("p50", "p90", "p95", "p99")
 _STATISTICS: Final = ("SampleCount", "Average", "Minimum", "Maximum")
 _SETUP: Final = "ModelSetupTime"
@@ -37,25 +38,35 @@ _COUNTERS: Final = ("Invocations", "InvocationsProcessed")
 
 
 def collect(
-    account: Account, cells: Sequence[Cell], *, wait: Callable[[float], None]
+    account: Account,
+    cells: Sequence[Cell],
+    answered: Mapping[str, int],
+    *,
+    wait: Callable[[float], None],
 ) -> dict[str, tuple[EndpointMetric, ...]]:
     """Read the metrics of measured cells, waiting for those that have not arrived.
 
     Args:
         cells: each with an endpoint and both of its times.
+        answered: by cell ID, how many requests the client knows to have been answered: metrics
+            that count fewer have not arrived.
         wait: sleeps for a number of seconds.
 
     Returns:
         Metrics by cell ID; what never arrived is missing.
     """
     found: dict[str, tuple[EndpointMetric, ...]] = {}
-    delay_s, step_s = account.wall_s(_DELAY_S), max(0.5, account.wall_s(15.0))
+    delay_s = max(_LOCAL_DELAY_S, account.wall_s(_DELAY_S))
+    step_s = max(0.5, account.wall_s(15.0))
     for cell in cells:
         assert cell.finished_at is not None, "a cell that has ended"
         late_s = time.time() - datetime.fromisoformat(cell.finished_at).timestamp()
         while True:
             metrics = read(account, cell)
-            if any(metric.name in _COUNTERS for metric in metrics) or late_s > delay_s:
+            wanted = answered.get(cell.id, 1)
+            if late_s > delay_s or any(
+                metric.name in _COUNTERS and metric.samples >= wanted for metric in metrics
+            ):
                 break
             wait(step_s)
             late_s += step_s

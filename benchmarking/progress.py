@@ -35,7 +35,7 @@ class Reporter:
             TimeRemainingColumn(),
             console=self._console,
             disable=self._quiet,
-            refresh_per_second=4,
+            refresh_per_second=1,  # drawing takes milliseconds, in which nothing can be sent
         )
         self._task: TaskID | None = None
 

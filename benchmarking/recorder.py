@@ -83,15 +83,24 @@ class Recorder:
         recorder._save()
         return recorder
 
+    def tries(self, cell_id: str) -> list[Cell]:
+        """The cells that were measured for a cell of the plan, in their order."""
+        pattern = re.compile(rf"{re.escape(cell_id)}(-try\d+)?")
+        return [cell for cell in self.run.cells if pattern.fullmatch(cell.id)]
+
     def finished(self, cell_id: str) -> Cell | None:
         """The cell of a plan's ID that needs no measuring any more, however often it was tried."""
-        for cell in self.run.cells:
-            is_done = cell.infeasible is not None or (
-                cell.finished_at is not None and cell.error is None
-            )
-            if is_done and re.fullmatch(rf"{re.escape(cell_id)}(-try\d+)?", cell.id):
+        for cell in self.tries(cell_id):
+            if cell.infeasible is not None or (cell.finished_at is not None and cell.error is None):
                 return cell
         return None
+
+    def latest(self, cell_id: str) -> Cell | None:
+        """The finished cell of a plan's ID, else the last try; None when there was none."""
+        finished, tries = self.finished(cell_id), self.tries(cell_id)
+        if finished is not None:
+            return finished
+        return tries[-1] if tries else None
 
     def new_id(self, cell_id: str) -> str:
         """The plan's ID; with a number behind it when an earlier try has samples under it."""

@@ -25,9 +25,10 @@ from benchmarking import cold, compare, concurrency, price_list, search, stabili
 from benchmarking.aws import Account, explained
 from benchmarking.deployment import Deployment
 from benchmarking.errors import DONE, FAILED, INTERRUPTED, BenchmarkError, BudgetError, RefusedError
-from benchmarking.experiment import CellFailedError, Experiment, Rules
+from benchmarking.experiment import Experiment
 from benchmarking.interrupt import Interrupt
 from benchmarking.journal import JOURNAL_FILE, Journal, now
+from benchmarking.measuring import Bench, Rules
 from benchmarking.payloads import Payload, read_payloads
 from benchmarking.plan import Trial, waves
 from benchmarking.preflight import Preflight, examine, require_possible
@@ -174,13 +175,15 @@ def _carry_out(
     code = FAILED
     with Interrupt(reporter.warn) as interrupt:
         experiment = Experiment(
-            account,
-            deployment,
-            recorder,
-            prepared.payloads,
-            _rules(prepared),
-            interrupt=interrupt,
-            reporter=reporter,
+            Bench(
+                account=account,
+                deployment=deployment,
+                recorder=recorder,
+                payloads=prepared.payloads,
+                rules=_rules(prepared),
+                interrupt=interrupt,
+                reporter=reporter,
+            )
         )
         try:
             if journal.things:
@@ -195,7 +198,7 @@ def _carry_out(
             state = "interrupted"
             recorder.note(f"the run ended early: {error}")
             reporter.warn(str(error))
-        except (BenchmarkError, CellFailedError) as error:
+        except BenchmarkError as error:
             reporter.warn(str(error))
             _note(recorder, reporter, f"the run failed: {error}")
         except (ClientError, BotoCoreError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
+from benchmarking.load_session import STOPPED
 from benchmarking.recorder import Recorder
 from benchmarking.records import Outcome, Sample
 
@@ -37,7 +38,7 @@ class Watch:
         enough: Callable[[list[Sample]], bool] | None = None,
         on_change: Callable[[Watch], None] | None = None,
     ) -> None:
-        self.requests = self.ok = self.throttled = self.failed = 0
+        self.requests = self.ok = self.throttled = self.failed = self.cut = 0
         self.busy_s = 0.0
         self.response_bytes = 0
         self.samples: list[Sample] = []
@@ -55,6 +56,11 @@ class Watch:
 
     def __call__(self, sample: Sample) -> None:
         """Take a sample; never raises, because requests are under way."""
+        if self.enough_seen and sample.error == STOPPED:
+            # Nobody waited for its answer: the question was decided. It says nothing about the
+            # endpoint, and what it would have said is not known.
+            self.cut += 1
+            return
         self.requests += 1
         self.busy_s += sample.done_s - sample.sent_s
         self.response_bytes += sample.response_bytes
