@@ -218,7 +218,7 @@ class Variant:
             ContainerFailedError: an instance cannot be started; those that serve are kept.
         """
         self.weight = capacity["weight"]
-        self._wanted = min(capacity["instances"], self._limits.max_instances_per_variant)
+        self._wanted = capacity["instances"]
         if self._resizing is None or self._resizing.done():
             self._resizing = asyncio.create_task(self._resize())
         await asyncio.shield(self._resizing)

@@ -125,7 +125,6 @@ class Provisioner:
     async def _variant(
         self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path
     ) -> VariantPlan | ServerlessPlan:
-        count = min(variant.initial_instance_count, self._settings.limits.max_instances_per_variant)
         model = variant.model
         sources: list[_Source] = await together(
             *(
@@ -158,7 +157,7 @@ class Provisioner:
         return VariantPlan(
             variant.name,
             variant.initial_weight,
-            count,
+            variant.initial_instance_count,
             plan_instance,
             direct=not alone and model.execution_mode == "Direct",
             multi_model=model.is_multi_model,
@@ -286,7 +285,7 @@ class Provisioner:
                 inherited_fds=(self._lifeline_fd,) if own else (),
             ),
             workers=workers,
-            log=log_file(self._state_dir, place.log_group, place.log_stream),
+            log=log_file(self._state_dir, place.region, place.log_group, place.log_stream),
             home=home,
             socket_prefix=socket_prefix,
             startup_timeout_s=(

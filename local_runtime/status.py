@@ -86,6 +86,7 @@ def _endpoint(
         "region": entry["region"],
         "status": "Deleting" if entry["deleting"] else entry["status"],
         "config": entry["config"]["EndpointConfigName"],
+        "failure_reason": entry["failure_reason"],
         "variants": [],
     }
     if endpoint is not None:

@@ -18,6 +18,8 @@ def table(document: Mapping[str, Any]) -> Iterator[str]:
     for endpoint in endpoints:
         yield ""
         yield f"{endpoint['name']}  {endpoint['status']}  {endpoint['region']}{_queue(endpoint)}"
+        if endpoint.get("failure_reason") is not None:
+            yield f"  {endpoint['failure_reason']}"
         rows = [row for variant in endpoint["variants"] for row in _rows(variant)]
         if rows:
             yield from _aligned([_HEADINGS, *rows])

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from hosting.scaling import Bounds
+from local_runtime.control_plane import quotas
 from local_runtime.control_plane.autoscaler import Autoscaler
 from local_runtime.control_plane.cloudwatch.api import CloudWatchApi
 from local_runtime.control_plane.errors import (
     InvalidNextTokenException,
+    LimitExceededException,
     ObjectNotFoundException,
     ResourceNotFoundException,
     ValidationException,
@@ -36,6 +38,7 @@ from local_runtime.control_plane.scaling_records import (
 from local_runtime.control_plane.scaling_schedule import ScheduleError, read
 from local_runtime.control_plane.service_model import validate
 from local_runtime.control_plane.tracking_alarms import alarm_requests, check_metric, name_alarms
+from local_runtime.settings import Limits
 
 Operation = Callable[[Json, str], Json]
 _T = TypeVar("_T")
@@ -58,9 +61,11 @@ class AutoscalingApi:
         cloudwatch: CloudWatchApi,
         account_id: str,
         *,
+        max_instances: int = Limits().max_instances_per_variant,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self.autoscaler = autoscaler
+        self._max_instances = max_instances
         self._cloudwatch = cloudwatch
         self._account_id = account_id
         self._now_s = now_s
@@ -80,7 +85,7 @@ class AutoscalingApi:
             "ListTagsForResource": self.list_tags_for_resource,
         }
 
-    def handles(self, operation: str, request: Mapping[str, Any]) -> bool:
+    def handles(self, operation: str, request: Mapping[str, Any], region: str) -> bool:  # noqa: ARG002
         """Whether a request is about SageMaker."""
         if operation not in self.operations:
             return False
@@ -118,6 +123,7 @@ class AutoscalingApi:
             raise ValidationException(
                 f"Minimum capacity cannot be greater than maximum capacity, got {low} and {high}"
             )
+        self._check_quota(key, high)
         target = before
         if target is None:
             target = Target(
@@ -136,6 +142,18 @@ class AutoscalingApi:
         target.tags |= request.get("Tags", {})
         target.outside = "registered"
         return {"ScalableTargetARN": target.arn}
+
+    def _check_quota(self, key: TargetKey, high: int | None) -> None:
+        """Refuse a maximum that could never be reached.
+
+        Raises:
+            LimitExceededException: it is one.
+        """
+        if key.dimension == INSTANCES and high is not None and high > self._max_instances:
+            raise LimitExceededException(
+                f"MaxCapacity must be at most {self._max_instances} in the local runtime (its"
+                f" setting {quotas.SETTING}), got {high}"
+            )
 
     def describe_scalable_targets(self, request: Json, region: str) -> Json:
         ids = request.get("ResourceIds")
@@ -226,6 +244,7 @@ class AutoscalingApi:
             )
         if bounds.get("MinCapacity", 0) > bounds.get("MaxCapacity", float("inf")):
             raise ValidationException("Minimum capacity cannot be greater than maximum capacity")
+        self._check_quota(target.key, max(bounds.values()))
         try:
             schedule = read(merged["Schedule"], merged.get("Timezone", "UTC"))
         except ScheduleError as fault:

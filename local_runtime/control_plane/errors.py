@@ -10,6 +10,7 @@ ApiError
 ├── InvalidNextToken         for a token that no list has handed out,
 ├── DashboardInvalidInputError    for a dashboard that it cannot read,
 ├── DashboardNotFoundError        and for one that does not exist
+├── LimitExceededException   Application Auto Scaling's word for a quota
 ├── ObjectNotFoundException  Application Auto Scaling's word for what is not registered
 ├── ResourceNotFoundException
 └── InvalidNextTokenException
@@ -61,6 +62,10 @@ class InvalidParameterValue(ApiError):  # noqa: N818 - the service's name for it
 
 class InvalidParameterCombination(ApiError):  # noqa: N818 - the service's name for it
     """Values that CloudWatch cannot take together."""
+
+
+class LimitExceededException(ApiError):  # noqa: N818 - the service's name for it
+    """A quota of Application Auto Scaling's."""
 
 
 class ObjectNotFoundException(ApiError):  # noqa: N818 - the service's name for it

@@ -13,6 +13,7 @@ from typing import Any
 from hosting.limits import MAX_TAGS
 from local_runtime.control_plane import listing, rules
 from local_runtime.control_plane.errors import ResourceLimitExceeded, ValidationException
+from local_runtime.control_plane.quotas import check_instances
 from local_runtime.control_plane.service_model import validate
 from local_runtime.control_plane.store import (
     CHANGING,
@@ -22,6 +23,7 @@ from local_runtime.control_plane.store import (
     Record,
     Store,
 )
+from local_runtime.settings import Limits
 
 Json = dict[str, Any]
 Operation = Callable[[Json, str], Json]
@@ -36,8 +38,15 @@ _NOUNS: dict[Kind, str] = {
 class SageMakerApi:
     """The operations by name, each ``(request, region) -> response``."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, *, max_instances: int = Limits().max_instances_per_variant
+    ) -> None:
+        """Args:
+        store: what should be hosted.
+        max_instances: of one variant; more are refused.
+        """
         self.store = store
+        self._max_instances = max_instances
         self.operations: dict[str, Operation] = {
             "CreateModel": self.create_model,
             "DescribeModel": self.describe_model,
@@ -58,7 +67,7 @@ class SageMakerApi:
             "DeleteTags": self.delete_tags,
         }
 
-    def handles(self, operation: str, request: Mapping[str, Any]) -> bool:
+    def handles(self, operation: str, request: Mapping[str, Any], region: str) -> bool:  # noqa: ARG002
         """Whether a request is ours; tags of other resources are not."""
         if operation not in self.operations:
             return False
@@ -103,6 +112,11 @@ class SageMakerApi:
         rules.check_endpoint_config(request)
         rules.check_serverless_models(request, self._models_of(request, region))
         rules.check_async_models(request, self._models_of(request, region))
+        for variant in (
+            *request["ProductionVariants"],
+            *request.get("ShadowProductionVariants", []),
+        ):
+            check_instances(variant, variant.get("InitialInstanceCount"), self._max_instances)
         name = request["EndpointConfigName"]
         return {"EndpointConfigArn": self._create("endpoint-config", name, request, region)}
 
@@ -218,6 +232,9 @@ class SageMakerApi:
             if "DesiredWeight" in desired:
                 weights[name] = desired["DesiredWeight"]
             if "DesiredInstanceCount" in desired:
+                check_instances(
+                    variants[name], desired["DesiredInstanceCount"], self._max_instances
+                )
                 counts[name] = desired["DesiredInstanceCount"]
         target = Deployment(
             config=endpoint.target.config,

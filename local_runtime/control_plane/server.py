@@ -114,10 +114,9 @@ class ControlPlane:
         Subscribers(speed=speed).apply()
         clients = LocalClients(self, url)
         self.store = Store(DEFAULT_ACCOUNT_ID)
-        self.sagemaker = SageMakerApi(self.store)
-        self.logs = (
-            None if logs is None else ContainerLogs(logs, DEFAULT_ACCOUNT_ID, self.store.regions_of)
-        )
+        max_instances = settings.limits.max_instances_per_variant
+        self.sagemaker = SageMakerApi(self.store, max_instances=max_instances)
+        self.logs = None if logs is None else ContainerLogs(logs, DEFAULT_ACCOUNT_ID)
         self.cloudwatch = CloudWatch(
             DEFAULT_ACCOUNT_ID,
             clients,
@@ -130,7 +129,12 @@ class ControlPlane:
         )
         self.cloudwatch.evaluation.on_action(SCALING_POLICY, self.autoscaler.called)
         self.cloudwatch.evaluation.also(self.autoscaler.step)
-        self._scaling = AutoscalingApi(self.autoscaler, self.cloudwatch.api, DEFAULT_ACCOUNT_ID)
+        self._scaling = AutoscalingApi(
+            self.autoscaler,
+            self.cloudwatch.api,
+            DEFAULT_ACCOUNT_ID,
+            max_instances=max_instances,
+        )
         self.cloudformation = CloudFormationApi(DEFAULT_ACCOUNT_ID, clients, self.store)
         self._json_apis: dict[str, SageMakerApi | AutoscalingApi | ContainerLogs] = {
             _SAGEMAKER_TARGET: self.sagemaker,
@@ -305,7 +309,7 @@ class ControlPlane:
         environ["wsgi.input"] = io.BytesIO(body)
         try:
             request = _json_object(body)
-            if not api.handles(operation, request):
+            if not api.handles(operation, request, _region(environ)):
                 return None
             return HTTPStatus.OK, api.call(operation, request, _region(environ))
         except ApiError as refusal:

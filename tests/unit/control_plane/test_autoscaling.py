@@ -306,7 +306,7 @@ def test_load_adds_instances_in_proportion_and_its_end_removes_them(world: World
 
 
 def test_within_its_cooldown_only_a_larger_scale_out_goes_on(world: World) -> None:
-    variant = Variant(world, bounds=(1, 20))
+    variant = Variant(world, bounds=(1, 10))
     variant.put_tracking(ScaleOutCooldown=300)
     for _ in range(3):
         variant.minute(300.0)

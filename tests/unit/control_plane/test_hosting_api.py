@@ -212,6 +212,33 @@ def test_weights_and_counts_change_without_a_new_configuration(
     assert described["ProductionVariants"][0]["InitialInstanceCount"] == 1
 
 
+def test_more_instances_than_the_settings_allow_are_refused_as_a_quota(
+    served: RunningControlPlane, sagemaker: Any
+) -> None:
+    """Never clamped: what was asked for is served, or refused by the setting's name."""
+    quota = r"'ml.m5.large for endpoint usage' is 10 .*limits.max_instances_per_variant"
+    with pytest.raises(sagemaker.exceptions.ResourceLimitExceeded, match=quota):
+        configured(sagemaker, CONTAINER, InitialInstanceCount=11)
+
+    config, name = configured(sagemaker, CONTAINER, InitialInstanceCount=10), fresh("e")
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    in_service(sagemaker, name)
+    with pytest.raises(sagemaker.exceptions.ResourceLimitExceeded, match=quota):
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name,
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 11}],
+        )
+    scaling = served.client("application-autoscaling")
+    with pytest.raises(scaling.exceptions.LimitExceededException, match="at most 10 .*got 11"):
+        scaling.register_scalable_target(
+            ServiceNamespace="sagemaker",
+            ResourceId=f"endpoint/{name}/variant/AllTraffic",
+            ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+            MinCapacity=1,
+            MaxCapacity=11,
+        )
+
+
 def test_an_update_retains_counts_and_weights_when_asked_to(
     served: RunningControlPlane, sagemaker: Any
 ) -> None:

@@ -67,3 +67,13 @@ def test_loaded_models_are_counted() -> None:
 
 def test_nothing_deployed_is_one_line() -> None:
     assert list(table(document())) == ["http://127.0.0.1:8566: 0 endpoints"]
+
+
+def test_a_reason_stands_below_the_endpoint_that_failed() -> None:
+    failed = endpoint(status="Failed", failure_reason="model.tar.gz is missing")
+
+    assert list(table(document(failed)))[2:] == [
+        "shop  Failed  us-east-1",
+        "  model.tar.gz is missing",
+        "  no instances",
+    ]
