@@ -36,7 +36,7 @@ _NOTES: Final = (
     "Its client retries once: a throttled request may count as a slow success.",
     "It pauses up to a second before every call: the load never reaches the number of clients.",
     "It does not read answers: latencies end with the answer's head, and open a connection each.",
-    "Not in its results: whether its client kept up, whether a request was cold, sizes of requests.",
+    "Not in its results: whether its client kept up, whether requests were cold, their sizes.",
     "Nor are wall-clock times, the model's name, and the region.",
     "How many datapoints a metric has is assumed: one for each answered request.",
 )

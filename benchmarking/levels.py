@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def cold_points(
     groups: dict[tuple[str, int | None, float], list[str]] = {}
     for cell in cells:
         if cell.gap_s is not None and cell.state == "measured":
-            key = (cell.configuration, _burst(cell), cell.gap_s)
+            key = (cell.configuration, burst_of(cell), cell.gap_s)
             groups.setdefault(key, []).append(cell.id)
     return tuple(
         ColdPoint(
@@ -68,11 +69,14 @@ def cold_points(
 
 def cold_name(point: ColdPoint) -> str:
     """The configuration of a point, with the size of its burst."""
-    if point.burst is None:
-        return point.configuration
-    return (
-        f"{point.configuration}, {'one request' if point.burst == 1 else f'{point.burst} at once'}"
-    )
+    return f"{point.configuration}{burst_words(point.burst)}"
+
+
+def burst_words(burst: int | None) -> str:
+    """How many requests came at once, to follow a name; empty when that is not known."""
+    if burst is None:
+        return ""
+    return ", one request" if burst == 1 else f", {burst} at once"
 
 
 def _order(group: tuple[tuple[str, int | None, float], list[str]]) -> tuple[str, int, float]:
@@ -80,7 +84,7 @@ def _order(group: tuple[tuple[str, int | None, float], list[str]]) -> tuple[str,
     return configuration, 0 if burst is None else burst, gap_s
 
 
-def _burst(cell: CellSummary) -> int | None:
+def burst_of(cell: CellSummary) -> int | None:
     """Of a single burst: as many as its rate sends in its time."""
     if cell.load_shape != "burst" or cell.planned_per_s is None or cell.duration_s is None:
         return None
@@ -101,11 +105,18 @@ def cold_sentence(points: Sequence[ColdPoint]) -> str:
 
 
 def _cold_text(points: Sequence[ColdPoint]) -> str:
+    shares = sorted((p.gap_s, p.probability.value) for p in points if p.probability is not None)
     parts = []
-    for point in points:
-        assert point.probability is not None  # the caller has looked
-        gap = wording.duration(point.gap_s)
-        parts.append(f"{wording.share(point.probability.value)} cold after {gap}")
+    never = [gap for gap, _ in itertools.takewhile(lambda each: each[1] == 0, shares)]
+    if never:
+        parts.append(f"no cold start seen up to a gap of {wording.duration(never[-1])}")
+    for least, words in ((0.5, "at least half are cold"), (1.0, "all are")):
+        found = [gap for gap, share in shares if share >= least]
+        if found:
+            parts.append(f"{words} after {wording.duration(found[0])}")
+    if not parts:
+        most = max(share for _, share in shares)
+        parts.append(f"at most {wording.share(most)} are cold after any gap")
     slowest = [point.cold for point in points if point.cold is not None]
     means = [part.mean.value for part in slowest if part.mean is not None]
     warm = [p.warm.mean.value for p in points if p.warm is not None and p.warm.mean is not None]

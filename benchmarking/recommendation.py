@@ -85,9 +85,9 @@ def _winning_sentence(choice: Choice, objective: Objective, traffic: Traffic | N
     )
     text = f"Use {winner.label}: it {why} ({_figures(winner, traffic)})"
     if has_limits(objective) and choice.by_cost:
-        text += ", and nothing cheaper does"
+        text += ", and nothing cheaper was shown to"
     elif has_limits(objective):
-        text += ", and nothing faster does; no price is known"
+        text += ", and nothing faster was shown to; no price is known"
     if choice.tied:
         quantity = "cost" if choice.by_cost else "p99"
         text += (

@@ -16,6 +16,7 @@ from benchmarking import cost_charts, latency_charts, verdict, wording
 from benchmarking.cell_summary import distribution
 from benchmarking.findings import Bounded, CellSummary, Held, Summary
 from benchmarking.latency_charts import Chart, Series, series_of
+from benchmarking.levels import burst_of, burst_words
 from benchmarking.observations import pooled
 from benchmarking.records import REPORT_FILE, RUN_FILE, SAMPLES_FILE, SUMMARY_FILE, Load
 from benchmarking.summary import Analysis
@@ -118,7 +119,7 @@ def _gap_series(analysis: Analysis) -> list[Series]:
     for cell in analysis.summary.cells:
         if cell.state == "measured" and len(analysis.observations[cell.id]):
             after = "" if cell.gap_s is None else f", after {wording.duration(cell.gap_s)}"
-            burst = f", {cell.load}" if cell.gap_s is not None and cell.load else ""
+            burst = "" if cell.gap_s is None else burst_words(burst_of(cell))
             groups.setdefault(f"{cell.label}{after}{burst}", []).append(cell)
     answer = []
     for number, (name, cells) in enumerate(groups.items()):

@@ -34,6 +34,7 @@ from benchmarking.records import (
     RecordError,
     Run,
     Sample,
+    Verb,
     read_run,
     read_samples,
 )
@@ -86,9 +87,10 @@ def analyze(run: Run, samples: Iterable[Sample]) -> Analysis:
     priced = {
         cell.id: price_cell(run, cell, seen[cell.id], capacity_per_s=capacities.get(cell.id))
         for cell in run.cells
-        if len(seen[cell.id])
+        # A cell of cold starts is too few requests, all at once, to have a month's cost.
+        if len(seen[cell.id]) and run.verb != "cold"
     }
-    cells = [_with_cost(cell, priced.get(cell.id)) for cell in bare]
+    cells = [_with_cost(cell, priced.get(cell.id), run.verb) for cell in bare]
     recommendation, judged = recommend(cells, run.objective, run.traffic, run.verb)
     compared = run.verb not in ("concurrency", "cold")
     front = verdict.pareto(judged, run.traffic) if compared else ()
@@ -184,9 +186,10 @@ def shipped_schema() -> dict[str, Any]:
     return schema
 
 
-def _with_cost(cell: CellSummary, priced: Priced | None) -> CellSummary:
+def _with_cost(cell: CellSummary, priced: Priced | None, verb: Verb) -> CellSummary:
     if priced is None:
-        return dataclasses.replace(cell, cost_missing="nothing was measured")
+        missing = "cold starts alone are not priced" if verb == "cold" else "nothing was measured"
+        return dataclasses.replace(cell, cost_missing=missing)
     return dataclasses.replace(cell, cost=priced.money, cost_missing=priced.missing)
 
 
