@@ -41,6 +41,13 @@ class Watch:
     takes_back: bool = False
     ignores_few_samples: bool = False
 
+    @property
+    def comparison(self) -> cw.ComparisonOperator:
+        """How the metric must relate to the threshold."""
+        if self.reaches:
+            return cw.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+        return cw.ComparisonOperator.GREATER_THAN_THRESHOLD
+
 
 def of_requests(
     measures: EndpointMeasures,

@@ -223,6 +223,11 @@ def body(stack: cdk.Stack) -> dict[str, Any]:
     """The body of the stack's one dashboard; references spelled ``${...}``."""
     found = Template.from_stack(stack).find_resources("AWS::CloudWatch::Dashboard").values()
     (dashboard,) = found
+    return read_body(dashboard)
+
+
+def read_body(dashboard: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a dashboard's resource; references spelled ``${...}``."""
     document: dict[str, Any] = json.loads(_text(dashboard["Properties"]["DashboardBody"]))
     return document
 
