@@ -14,9 +14,9 @@ TAIL_LINES: Final = 20
 _TAIL_BYTES: Final = 16 * 1024
 
 
-def log_file(state_dir: Path, log_group: str, log_stream: str) -> Path:
+def log_file(state_dir: Path, region: str, log_group: str, log_stream: str) -> Path:
     """Where a container's output goes; ``.log`` keeps the stream's name usable as a folder."""
-    return state_dir / LOGS / log_group.lstrip("/") / f"{log_stream}.log"
+    return state_dir / LOGS / region / log_group.lstrip("/") / f"{log_stream}.log"
 
 
 def open_log(path: Path) -> int:

@@ -299,6 +299,16 @@ LEFT_OUT: Mapping[str, str] = {
 
 def page() -> str:
     """The whole page."""
+    # Everything that is synthesized on the way goes with it.
+    with tempfile.TemporaryDirectory(prefix="argument-table-") as folder:
+        before, tempfile.tempdir = tempfile.tempdir, folder
+        try:
+            return _page()
+        finally:
+            tempfile.tempdir = before
+
+
+def _page() -> str:
     parts = [
         "# What each argument sets\n",
         (
@@ -377,7 +387,7 @@ def _properties(
     *,
     with_given: bool,
 ) -> dict[tuple[str, str], None]:
-    app = cdk.App(outdir=tempfile.mkdtemp(prefix="argument-table-"))
+    app = cdk.App(outdir=tempfile.mkdtemp())
     stack = cdk.Stack(app, "Stack", env=cdk.Environment(region="eu-west-1"))
     # Made in both templates, so that what a sample brings itself makes no difference.
     samples = {name: sample(stack) for name, sample in given.items()}
@@ -444,7 +454,7 @@ def _cloudformation(name: str) -> str:
 
 
 def _archive() -> Any:
-    folder = Path(tempfile.mkdtemp(prefix="argument-table-"))
+    folder = Path(tempfile.mkdtemp())
     (folder / "inference.py").write_text("def model_fn(model_dir):\n    return None\n")
     return lib.ModelArtifact.from_handler(folder)
 

@@ -89,7 +89,7 @@ class LogLines:
         return list(reversed(lines))[:limit]
 
     def _ask(self, operation: str, request: Mapping[str, Any]) -> Json:
-        if self._logs is None or not self._logs.handles(operation, request):
+        if self._logs is None or not self._logs.handles(operation, request, self._region):
             return {}
         return self._logs.call(operation, dict(request), self._region)
 

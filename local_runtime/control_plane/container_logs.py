@@ -14,7 +14,7 @@ import heapq
 import json
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +33,6 @@ _Key = tuple[int, str, int]
 TARGET: Final = "Logs_20140328."
 LOOK_INTERVAL_S: Final = 0.5
 _SERVICE: Final = "logs"
-_DEFAULT_REGION: Final = "us-east-1"
 _MOST_EVENTS: Final = 10_000
 _MOST_STREAMS: Final = 50
 # Of messages in one answer, and read for one answer; there is a token for the rest.
@@ -61,16 +60,10 @@ class ContainerLogs:
     Args:
         folder: ``STATE/logs``.
         account_id: of everything here.
-        regions_of: the regions in which there is an endpoint of a name. A group is where its
-            endpoint is; one whose endpoint nobody has seen is in the default region.
     """
 
-    def __init__(
-        self, folder: Path, account_id: str, regions_of: Callable[[str], Collection[str]]
-    ) -> None:
+    def __init__(self, folder: Path, account_id: str) -> None:
         self._account_id = account_id
-        self._regions_of = regions_of
-        self._regions: dict[str, set[str]] = {}
         self.files = LogFolder(folder, self._began)
         self.operations: dict[str, Operation] = {
             "DescribeLogStreams": self.describe_log_streams,
@@ -81,14 +74,14 @@ class ContainerLogs:
             "StartLiveTail": self.refuse_search,
         }
 
-    def handles(self, operation: str, request: Mapping[str, Any]) -> bool:
+    def handles(self, operation: str, request: Mapping[str, Any], region: str) -> bool:
         """Whether a request is about what containers print; others are for moto."""
         self.files.look()
         if operation == "DeleteLogGroup":
-            self._erase(str(request.get("logGroupName")))
+            self._erase(str(request.get("logGroupName")), region)
         if operation not in self.operations:
             return False
-        streams = [stream for name in _groups(request) for stream in self.files.streams(name)]
+        streams = [stream for name in _groups(request) for stream in self._held(name, region)]
         if operation in {"GetLogEvents", "DeleteLogStream"}:
             return request.get("logStreamName") in streams
         return bool(streams)
@@ -105,24 +98,23 @@ class ContainerLogs:
     # -- groups
 
     def _began(self, group: str) -> None:
-        for region in self._regions_in(group):
-            backend = logs_backends[self._account_id][region]
-            if group not in backend.groups:
-                backend.create_log_group(group, {})
+        region, slash, name = group.partition("/")
+        backend = logs_backends[self._account_id][region]
+        if slash + name not in backend.groups:
+            backend.create_log_group(slash + name, {})
 
-    def _regions_in(self, group: str) -> Collection[str]:
-        known = self._regions.setdefault(group, set())
-        known.update(self._regions_of(group.rpartition("/")[2]))
-        return known or {_DEFAULT_REGION}
+    def _held(self, group: str, region: str) -> dict[str, LogStream]:
+        return self.files.streams(region + group)
 
     def _streams(self, group: str, region: str) -> dict[str, LogStream]:
-        if region not in self._regions_in(group):
+        found = self._held(group, region)
+        if not found and self._group_in_moto(group, region) is None:
             raise ResourceNotFoundException("The specified log group does not exist.")
-        return self.files.streams(group)
+        return found
 
-    def _erase(self, group: str) -> None:
-        for name in self.files.streams(group):
-            self.files.erase(group, name)
+    def _erase(self, group: str, region: str) -> None:
+        for name in self._held(group, region):
+            self.files.erase(region + group, name)
 
     def _group_in_moto(self, group: str, region: str) -> LogGroup | None:
         found: LogGroup | None = logs_backends[self._account_id][region].groups.get(group)
@@ -176,7 +168,7 @@ class ContainerLogs:
     def delete_log_stream(self, request: Json, region: str) -> Json:
         group = _group(request)
         self._streams(group, region)
-        self.files.erase(group, request["logStreamName"])
+        self.files.erase(region + group, request["logStreamName"])
         return {}
 
     def refuse_search(self, request: Json, region: str) -> Json:  # noqa: ARG002 - an operation

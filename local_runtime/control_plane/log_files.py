@@ -22,7 +22,7 @@ from typing import Final
 EVENT_BYTES: Final = 256 * 1024
 
 _CHUNK_BYTES: Final = 256 * 1024
-_GROUP_PARTS: Final = 4  # aws/sagemaker/Endpoints/NAME
+_GROUP_PARTS: Final = 5  # REGION/aws/sagemaker/Endpoints/NAME
 # A last line without its end is shown when nothing has followed it for this long.
 _UNFINISHED_S: Final = 1.0
 
@@ -171,11 +171,13 @@ class LogStream:
 
 
 class LogFolder:
-    """Every stream below a folder, by its group's name and its own.
+    """Every stream below a folder, by its group and its own name.
+
+    A group here is its region with its name, which begins with a slash.
 
     Args:
         folder: ``STATE/logs``.
-        began: is told the name of a group in which something was printed in this life of the
+        began: is told the group in which something was printed in this life of the
             runtime.
     """
 
@@ -226,7 +228,7 @@ class LogFolder:
                     yield Path(folder, name)
 
     def _group(self, path: Path) -> str:
-        return "/" + "/".join(path.relative_to(self._folder).parts[:_GROUP_PARTS])
+        return "/".join(path.relative_to(self._folder).parts[:_GROUP_PARTS])
 
     def _stream(self, path: Path) -> LogStream:
         name = "/".join(path.relative_to(self._folder).parts[_GROUP_PARTS:]).removesuffix(".log")

@@ -245,11 +245,6 @@ class Store:
             endpoint = self._endpoints.get((region, name))
             return None if endpoint is None else endpoint.snapshot()
 
-    def regions_of(self, name: str) -> list[str]:
-        """The regions that have an endpoint of this name."""
-        with self._changed:
-            return [region for region, endpoint in self._endpoints if endpoint == name]
-
     def endpoints(self, region: str) -> list[Endpoint]:
         """All endpoints of a region, oldest first."""
         with self._changed:

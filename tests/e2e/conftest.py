@@ -307,7 +307,7 @@ class Runtime:
 
     def log(self, endpoint: str) -> str:
         """What the containers of an endpoint have printed."""
-        folder = self.state_dir / "logs/aws/sagemaker/Endpoints" / endpoint
+        folder = self.state_dir / "logs" / REGION / "aws/sagemaker/Endpoints" / endpoint
         return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
 
     def pids(self, role: str) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import ECHO, SETTINGS, Runtime, archive, wait_until
+from .conftest import ECHO, REGION, SETTINGS, Runtime, archive, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -213,7 +213,7 @@ class TestHandlersThatFailLater:
     ) -> None:
         assert runtime.invoke(obedient, b"print")["Body"] == b"print"
 
-        folder = runtime.state_dir / "logs/aws/sagemaker/Endpoints" / obedient
+        folder = runtime.state_dir / "logs" / REGION / "aws/sagemaker/Endpoints" / obedient
         log = next(folder.rglob("*.log"))
         wait_until(lambda: log.stat().st_size < 2_000_000)
         assert log.with_name(f"{log.name}.1").stat().st_size > 2_000_000

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import ACCOUNT_ID, ECHO, Runtime
+from .conftest import ACCOUNT_ID, ECHO, REGION, Runtime
 
 pytestmark = pytest.mark.e2e
 
@@ -251,7 +251,7 @@ def test_each_instance_serves(runtime: Runtime) -> None:
 
     assert len(answers) >= 1
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
-    folder = runtime.state_dir / "logs/aws/sagemaker/Endpoints" / name / "AllTraffic"
+    folder = runtime.state_dir / "logs" / REGION / "aws/sagemaker/Endpoints" / name / "AllTraffic"
     assert len(list(folder.iterdir())) == 2
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import ECHO, SETTINGS, Runtime, wait_until
+from .conftest import ECHO, REGION, SETTINGS, Runtime, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -78,7 +78,7 @@ def call(runtime: Runtime, name: str, body: bytes = b"") -> dict[str, Any]:
 
 def workers(runtime: Runtime, endpoint: str) -> list[int]:
     """The environments of an endpoint that are running now; each has a log stream and a home."""
-    logs = runtime.state_dir / "logs/aws/sagemaker/Endpoints" / endpoint
+    logs = runtime.state_dir / "logs" / REGION / "aws/sagemaker/Endpoints" / endpoint
     homes = {f"home-{path.name.removesuffix('.log')}" for path in logs.glob("*/*")}
     found = []
     for pid in runtime.pids("handler_host"):

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from local_runtime.logs import log_file
 
-REGION = "us-east-1"  # where a group is whose endpoint nobody has seen
+REGION = "us-east-1"
 _names = itertools.count(1)
 
 
@@ -25,7 +25,7 @@ class Group:
         self._state: Path = served.logs.parent
 
     def print(self, stream: str, *lines: str) -> None:
-        path = log_file(self._state, self.name, stream)
+        path = log_file(self._state, REGION, self.name, stream)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.writelines(f"{line}\n" for line in lines)
@@ -227,6 +227,21 @@ def test_a_group_is_in_the_region_of_its_endpoint(served: Any, group: Group) -> 
         elsewhere.filter_log_events(logGroupName=group.name)
 
 
+def test_endpoints_of_one_name_in_two_regions_print_apart(served: Any, group: Group) -> None:
+    group.print("AllTraffic/i-1", "here")
+    elsewhere = log_file(served.logs.parent, "eu-west-1", group.name, "AllTraffic/i-1")
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.write_text("there\n")
+    logs = served.client("logs", "eu-west-1")
+
+    [event] = logs.filter_log_events(logGroupName=group.name)["events"]
+    assert event["message"] == "there"
+    assert group.filter()["messages"] == ["here"]
+
+    logs.delete_log_group(logGroupName=group.name)
+    assert group.filter()["messages"] == ["here"]
+
+
 def test_a_group_from_a_template_takes_what_its_endpoint_prints(served: Any) -> None:
     name, region = f"templated-{next(_names)}", "eu-west-1"
     sagemaker, logs = served.client("sagemaker", region), served.client("logs", region)
@@ -250,7 +265,7 @@ def test_a_group_from_a_template_takes_what_its_endpoint_prints(served: Any) -> 
     }
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    path = log_file(served.logs.parent, group, "AllTraffic/i-1")
+    path = log_file(served.logs.parent, region, group, "AllTraffic/i-1")
     path.parent.mkdir(parents=True)
     path.write_text("hello\n")
 

@@ -13,6 +13,7 @@ from local_runtime.control_plane.log_files import EVENT_BYTES, LogFolder, LogStr
 from local_runtime.control_plane.log_filter import FilterPatternError, compile_filter
 from local_runtime.logs import cut_large, log_file, open_log
 
+REGION = "us-east-1"
 GROUP = "/aws/sagemaker/Endpoints/shop"
 
 
@@ -21,7 +22,7 @@ class Printed:
 
     def __init__(self, state: Path) -> None:
         self.state = state
-        self.path = log_file(state, GROUP, "AllTraffic/i-1")
+        self.path = log_file(state, REGION, GROUP, "AllTraffic/i-1")
         self._writer = os.fdopen(open_log(self.path), "wb", buffering=0)
         self.stream = LogStream(self.path)
 
@@ -135,20 +136,23 @@ def test_reading_in_pieces_is_reading_the_whole(printed: Printed) -> None:
 
 
 def test_a_group_that_was_there_before_has_not_begun(tmp_path: Path) -> None:
-    old, new = Printed(tmp_path / "s"), log_file(tmp_path / "s", GROUP, "AllTraffic/i-2/encoder")
+    old, new = (
+        Printed(tmp_path / "s"),
+        log_file(tmp_path / "s", REGION, GROUP, "AllTraffic/i-2/encoder"),
+    )
     old.print("before\n", at_s=1)
     began: list[str] = []
 
     folder = LogFolder(tmp_path / "s/logs", began.append)
     folder.look()
     assert began == []
-    assert list(folder.streams(GROUP)) == ["AllTraffic/i-1"]
+    assert list(folder.streams(REGION + GROUP)) == ["AllTraffic/i-1"]
 
     new.parent.mkdir()
     new.write_text("now\n")
     folder.look()
-    assert began == [GROUP]
-    assert sorted(folder.streams(GROUP)) == ["AllTraffic/i-1", "AllTraffic/i-2/encoder"]
+    assert began == [REGION + GROUP]
+    assert sorted(folder.streams(REGION + GROUP)) == ["AllTraffic/i-1", "AllTraffic/i-2/encoder"]
     old.close()
 
 
@@ -157,13 +161,13 @@ def test_an_erased_stream_begins_anew_when_its_container_prints(tmp_path: Path) 
     printed.print("before\n", at_s=1)
     folder = LogFolder(tmp_path / "logs", lambda _: None)
 
-    folder.erase(GROUP, "AllTraffic/i-1")
+    folder.erase(REGION + GROUP, "AllTraffic/i-1")
     folder.look()
-    assert folder.streams(GROUP) == {}
+    assert folder.streams(REGION + GROUP) == {}
 
     printed.print("after\n", at_s=2)
     folder.look()
-    stream = folder.streams(GROUP)["AllTraffic/i-1"]
+    stream = folder.streams(REGION + GROUP)["AllTraffic/i-1"]
     assert [line.text for line in stream.lines(0, stream.end)] == ["after"]
     printed.close()
 

@@ -9,9 +9,9 @@ from local_runtime.logs import cut_large, log_file, log_size, open_log, tail
 
 
 def test_the_layout_is_that_of_the_log_group_and_stream(tmp_path: Path) -> None:
-    path = log_file(tmp_path, "/aws/sagemaker/Endpoints/e", "AllTraffic/i-1")
+    path = log_file(tmp_path, "eu-west-1", "/aws/sagemaker/Endpoints/e", "AllTraffic/i-1")
 
-    assert path == tmp_path / "logs/aws/sagemaker/Endpoints/e/AllTraffic/i-1.log"
+    assert path == tmp_path / "logs/eu-west-1/aws/sagemaker/Endpoints/e/AllTraffic/i-1.log"
 
 
 def test_the_tail_is_the_last_lines_since_a_start(tmp_path: Path) -> None:
