@@ -50,6 +50,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "scaling_tracking_at_zero": ("wakes", "stays"),
     "scaling_larger_scale_out": ("restarts", "continues"),
     "scaling_scale_in_after_scale_out": ("at-once", "waits"),
+    "sns_confirmation": ("sent", "waited-for"),
 }
 
 _MIB: Final = 1024 * 1024
@@ -151,6 +152,9 @@ class Choices:
     ``scaling_tracking_at_zero``: whether target tracking leaves zero when its metric is above the
     target. ``scaling_larger_scale_out``: what a larger scale-out does to the cooldown it comes in.
     ``scaling_scale_in_after_scale_out``: whether scaling in waits for the cooldown of a scale-out.
+
+    ``sns_confirmation``: whether a subscriber over HTTP, which is always asked to confirm, gets
+    messages before it has.
     """
 
     realtime_payload: str = "25MB"
@@ -163,6 +167,7 @@ class Choices:
     scaling_tracking_at_zero: str = "wakes"
     scaling_larger_scale_out: str = "restarts"
     scaling_scale_in_after_scale_out: str = "at-once"
+    sns_confirmation: str = "sent"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,7 @@ from local_runtime.control_plane import (
     container_logs,
     corrections,
     query_protocol,
+    subscription_confirmation,
 )
 from local_runtime.control_plane.autoscaler import Autoscaler
 from local_runtime.control_plane.autoscaling_api import AutoscalingApi
@@ -111,7 +112,11 @@ class ControlPlane:
     ) -> None:
         settings = RuntimeSettings() if settings is None else settings
         corrections.apply()
-        Subscribers(speed=speed).apply()
+        Subscribers(
+            speed=speed,
+            url=url,
+            waits_for_confirmation=settings.choices.sns_confirmation == "waited-for",
+        ).apply()
         clients = LocalClients(self, url)
         self.store = Store(DEFAULT_ACCOUNT_ID)
         max_instances = settings.limits.max_instances_per_variant
@@ -316,6 +321,9 @@ class ControlPlane:
             return HTTPStatus(refusal.status), {"__type": refusal.code, "message": str(refusal)}
 
     def _ask_moto(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        confirmed = subscription_confirmation.visit(environ)
+        if confirmed is not None:
+            return _send(start_response, HTTPStatus.OK, {"SubscriptionArn": confirmed})
         if environ.get("HTTP_HOST") == _DATA_PLANE_HOST:
             environ.setdefault("HTTP_AUTHORIZATION", _UNCHECKED_SIGNATURE)
         corrections.use_path_style(environ)

@@ -48,7 +48,27 @@ def envelope(
     subject: str | None,
     message_attributes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a subscriber gets around a message, unless it wants messages raw.
+    """What a subscriber gets around a message, unless it wants messages raw."""
+    region = subscription.topic.sns_backend.region_name
+    fields = {
+        "Message": message,
+        "MessageId": message_id,
+        **({} if subject is None else {"Subject": subject}),
+        "TopicArn": subscription.topic.arn,
+        "Type": "Notification",
+    }
+    return {
+        **signed(subscription, fields),
+        "UnsubscribeURL": (
+            f"https://sns.{region}.amazonaws.com/?Action=Unsubscribe"
+            f"&SubscriptionArn={subscription.arn}"
+        ),
+        **({} if not message_attributes else {"MessageAttributes": message_attributes}),
+    }
+
+
+def signed(subscription: Subscription, fields: dict[str, str]) -> dict[str, Any]:
+    """A message with the time and its signature; the fields are signed in order of their names.
 
     Source: SNS guide, "Verifying the signatures of Amazon SNS messages", signature version 2.
     """
@@ -57,22 +77,12 @@ def envelope(
     # moto serves certificates, without a signature on the request, from the default account.
     keys = sns_backends[DEFAULT_ACCOUNT_ID][region]._message_public_keys  # noqa: SLF001
     keys[_FILE] = certificate
-    signed = {
-        "Message": message,
-        "MessageId": message_id,
-        **({} if subject is None else {"Subject": subject}),
-        "Timestamp": iso_8601_datetime_with_milliseconds(),
-        "TopicArn": subscription.topic.arn,
-        "Type": "Notification",
-    }
-    text = "".join(f"{name}\n{value}\n" for name, value in signed.items())
+    timed = {**fields, "Timestamp": iso_8601_datetime_with_milliseconds()}
+    text = "".join(f"{name}\n{timed[name]}\n" for name in sorted(timed))
     signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
-    host = f"https://sns.{region}.amazonaws.com"
     return {
-        **signed,
+        **timed,
         "SignatureVersion": "2",
         "Signature": base64.b64encode(signature).decode("ascii"),
-        "SigningCertURL": f"{host}/{_FILE}",
-        "UnsubscribeURL": f"{host}/?Action=Unsubscribe&SubscriptionArn={subscription.arn}",
-        **({} if not message_attributes else {"MessageAttributes": message_attributes}),
+        "SigningCertURL": f"https://sns.{region}.amazonaws.com/{_FILE}",
     }

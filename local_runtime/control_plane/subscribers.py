@@ -12,13 +12,16 @@ import logging
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from moto.sns.models import Subscription
 
 from local_runtime.control_plane.sns_signature import envelope
+from local_runtime.control_plane.subscription_confirmation import Confirmations, is_pending
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +48,18 @@ class _Post:
 class Subscribers:
     """Delivers messages in threads of its own."""
 
-    def __init__(self, *, speed: float = 1.0) -> None:
-        """``speed``: service seconds per second of the wall, for the time between retries."""
+    def __init__(
+        self, *, speed: float = 1.0, url: str = "", waits_for_confirmation: bool = False
+    ) -> None:
+        """Args:
+        speed: service seconds per second of the wall, for the time between retries.
+        url: where the runtime is reached from outside.
+        waits_for_confirmation: whether a subscriber over HTTP gets messages only after it has
+            confirmed that it wants them.
+        """
         self._speed = speed
+        self._waits = waits_for_confirmation
+        self._confirmations = Confirmations(url, self._send)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sns-delivery")
 
     def apply(self) -> None:
@@ -67,6 +79,7 @@ class Subscribers:
         publish.moto = deliver_inside_publish  # type: ignore[attr-defined]
         Subscription.publish = publish  # type: ignore[method-assign, assignment]
         Subscription.get_post_data = envelope  # type: ignore[method-assign, assignment]
+        self._confirmations.apply()
 
     def _begin(
         self,
@@ -79,6 +92,9 @@ class Subscribers:
         message_structure: str | None = None,
         **_: Any,
     ) -> None:
+        more: dict[str, str]
+        if self._waits and is_pending(subscription):
+            return
         matcher = subscription._filter_policy_matcher  # noqa: SLF001 - moto offers no other way
         if matcher is not None and not matcher.matches(message_attributes, message):
             return
@@ -86,21 +102,35 @@ class Subscribers:
             message = subscription._parse_message_structure(  # noqa: SLF001
                 message, subscription.protocol
             )
+        if str(subscription.attributes.get("RawMessageDelivery", "")).lower() == "true":
+            body, more = message, {"x-amz-sns-rawdelivery": "true"}
+        else:
+            body, more = (
+                json.dumps(
+                    envelope(subscription, message, message_id, subject, message_attributes)
+                ),
+                {},
+            )
+        self._send(subscription, body, message_id, "Notification", more)
+
+    def _send(
+        self,
+        subscription: Subscription,
+        body: str,
+        message_id: str,
+        kind: str,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         headers = {
             "Content-Type": "text/plain; charset=UTF-8",
             "User-Agent": "Amazon Simple Notification Service Agent",
-            "x-amz-sns-message-type": "Notification",
+            "x-amz-sns-message-type": kind,
             "x-amz-sns-message-id": message_id,
             "x-amz-sns-topic-arn": subscription.topic_arn,
-            "x-amz-sns-subscription-arn": subscription.arn,
+            **more,
         }
-        if str(subscription.attributes.get("RawMessageDelivery", "")).lower() == "true":
-            headers["x-amz-sns-rawdelivery"] = "true"
-            body = message
-        else:
-            body = json.dumps(
-                envelope(subscription, message, message_id, subject, message_attributes)
-            )
+        if kind == "Notification":
+            headers["x-amz-sns-subscription-arn"] = subscription.arn
         post = _Post(subscription.endpoint, body.encode(), headers)
         self._threads.submit(self._deliver, post, RETRIES)
 
