@@ -8,17 +8,23 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_cloudwatch as cw
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns_subscriptions as sns_subscriptions
 from aws_cdk.assertions import Template
 
 import constructs_lib
 from constructs_lib import ContainerImage, ModelArtifact
 
+_WITH_EXAMPLE = (
+    *("Endpoint", "Store", "Comparison", "Job"),
+    *("Alarms", "Dashboard", "Topic", "Widgets"),
+)
 CONSTRUCTS = [
     name
     for name in constructs_lib.__all__
-    if name.endswith(("Endpoint", "Store", "Comparison", "Job")) and name != "ImportedEndpoint"
+    if name.endswith(_WITH_EXAMPLE) and name != "ImportedEndpoint"
 ]
 
 
@@ -41,6 +47,9 @@ def test_example_synthesizes(name: str, handler_folder: Path) -> None:
     artifact = ModelArtifact.from_handler(handler_folder)
     known = {
         **{public: getattr(constructs_lib, public) for public in constructs_lib.__all__},
+        "cdk": cdk,
+        "cw": cw,
+        "sns_subscriptions": sns_subscriptions,
         "stack": stack,
         "vpc": ec2.Vpc(stack, "Vpc"),
         "role": role,
