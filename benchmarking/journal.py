@@ -230,9 +230,12 @@ def _exists(pid: int) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, where the system tells: a number that no later process shares."""
+    """When a process started, where the system tells: a number that no later process shares.
+
+    None for one that has ended and waits to be asked how: in a container nobody may ever ask.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return fields[19]
+    return None if fields[0] == "Z" else fields[19]
