@@ -33,7 +33,12 @@ def outcome_of(status: int, head: bytes, body: bytes) -> tuple[Outcome, str | No
         return "ok", None
     kind, message = _error(head, body)
     words = ": ".join(part for part in (kind, message) if part) or f"HTTP {status}"
-    return _outcome(status, kind, message), words[:_MESSAGE_MAX]
+    return _outcome(status, kind, message), one_line(words)
+
+
+def one_line(words: str) -> str:
+    """Words of the service as they are kept: a page of HTML takes no more room than they do."""
+    return " ".join(words.split())[:_MESSAGE_MAX]
 
 
 def _outcome(status: int, kind: str, message: str) -> Outcome:
@@ -67,10 +72,9 @@ def _error(head: bytes, body: bytes) -> tuple[str, str]:
         content = json.loads(body)
     except ValueError:
         # Cut off, or not the service's: an HTML page of something on the way.
-        text = body.decode("utf-8", "replace").strip()
-        content = {"message": text[:_MESSAGE_MAX]}
+        content = {"message": body.decode("utf-8", "replace").strip()}
     if not isinstance(content, dict):
-        content = {"message": json.dumps(content)[:_MESSAGE_MAX]}
+        content = {"message": json.dumps(content)}
     if kind is None:
         named = content.get("__type", content.get("code"))
         kind = named if isinstance(named, str) else ""

@@ -12,10 +12,10 @@ import contextlib
 import datetime as dt
 import gc
 import resource
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, process_time
+from time import time as wall_time
 from typing import Any, Final, Protocol
 
 import uvloop
@@ -170,6 +170,7 @@ async def _measure(job: Job, driver: Driver, recording: Callable[[Recorder], Non
                 session.stop()
                 await asyncio.sleep(0)  # cancelled waits for outputs write their rows
                 measured.cpu_share = meter.cpu_share()
+                clock.stepped()
                 measured.clock_step_s = clock.step_s
                 measured.backlog_max = max(driver.backlog_max, pool.waiting_max)
     measured.lateness_s = recorder.lateness_s()
@@ -181,7 +182,7 @@ class _Clock:
     """How far the wall clock moves against the monotonic one."""
 
     def __init__(self) -> None:
-        self._offset_s = time.time() - monotonic()
+        self._offset_s = wall_time() - monotonic()
         self._last_s = self._offset_s
         self.step_s = 0.0
 
@@ -191,7 +192,7 @@ class _Clock:
 
     def stepped(self) -> bool:
         """Whether the wall clock was set since the last look."""
-        offset_s = time.time() - monotonic()
+        offset_s = wall_time() - monotonic()
         moved_s, self._last_s = offset_s - self._last_s, offset_s
         self.step_s = offset_s - self._offset_s
         return abs(moved_s) > _PIECE_S * 500
@@ -214,7 +215,7 @@ class _Meter:
         self._requests = requests
         self._clock = clock
         self._lag_s = lag_s
-        self._cpu_s = time.process_time()
+        self._cpu_s = process_time()
         self._began_s = monotonic()
         self._ticks = 0
         self._due_s = self._began_s + _TICK_S
@@ -223,7 +224,7 @@ class _Meter:
 
     def cpu_share(self) -> float:
         """Of one processor."""
-        return (time.process_time() - self._cpu_s) / max(monotonic() - self._began_s, _TICK_S)
+        return (process_time() - self._cpu_s) / max(monotonic() - self._began_s, _TICK_S)
 
     def close(self) -> None:
         self._timer.close()

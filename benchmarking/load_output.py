@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from benchmarking.client_connection import Connection
-from benchmarking.client_outcome import header
+from benchmarking.client_outcome import header, one_line
 from benchmarking.client_pool import Pool, Waiting
 from benchmarking.records import Outcome
 from benchmarking.signing import signed
@@ -30,7 +30,6 @@ _OUTPUT: Final = "X-Amzn-SageMaker-OutputLocation"
 _FAILURE: Final = "X-Amzn-SageMaker-FailureLocation"
 _NOTHING: Final = hashlib.sha256(b"").hexdigest()
 _SERVER_ERROR: Final = 500
-_MESSAGE_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +182,6 @@ def _failed(body: bytes) -> tuple[Outcome, str]:
         text = str(content.get("failureReason", content.get("Message", text)))
     lowered = text.lower()
     if "insufficient memory" in lowered or "out of memory" in lowered:
-        return "out-of-memory", text[:_MESSAGE_MAX]
+        return "out-of-memory", one_line(text)
     timed_out = "timed out" in lowered
-    return "timeout" if timed_out else "model-error", text[:_MESSAGE_MAX]
+    return "timeout" if timed_out else "model-error", one_line(text)

@@ -44,6 +44,8 @@ class Server:
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
+    stop: Callable[[], object] = field(default=lambda: None)
+    """Closes every connection, and listens no more."""
 
 
 async def ok(_: Asked) -> Reply:
@@ -79,6 +81,7 @@ def serving(answer: Answer = ok, tls: ssl.SSLContext | None = None) -> Iterator[
         listener = await asyncio.start_server(converse, "127.0.0.1", 0, backlog=1024, ssl=tls)
         server.port = listener.sockets[0].getsockname()[1]
         server.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.port}"
+        server.stop = lambda: loop.call_soon_threadsafe(end.set)
         ready.set()
         await end.wait()
         listener.close()
@@ -93,7 +96,8 @@ def serving(answer: Answer = ok, tls: ssl.SSLContext | None = None) -> Iterator[
     try:
         yield server
     finally:
-        loop.call_soon_threadsafe(end.set)
+        if thread.is_alive():
+            server.stop()
         thread.join(10)
         loop.close()
 

@@ -318,6 +318,71 @@ def test_credentials_that_rotate_are_asked_for_at_the_start() -> None:
     assert server.asked[0].headers["x-amz-security-token"] == "token"
 
 
+def test_connections_that_the_server_closes_while_idle_cost_no_request() -> None:
+    async def briefly(asked: Asked) -> Reply:
+        return Reply(close=asked.connection % 2 == 0)
+
+    with serving(briefly) as server:
+        samples = offered(server, constant(20, 1.0))
+
+    assert [sample.outcome for sample in samples] == ["ok"] * 20
+
+
+def test_an_endpoint_that_goes_away_leaves_a_sample_for_each_planned_request() -> None:
+    plan = constant(100, 1.0)
+    with serving() as server:
+        samples = offered(server, plan, began=lambda _: threading.Timer(0.6, server.stop).start())
+
+    assert [sample.number for sample in samples] == list(range(len(plan)))
+    assert {sample.outcome for sample in samples[:20]} == {"ok"}
+    assert {sample.outcome for sample in samples[-20:]} == {"connection"}
+    assert {sample.error for sample in samples[-20:]} == {"no connection could be opened"}
+
+
+def test_a_wall_clock_that_is_set_is_noted_and_changes_no_latency(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began_s = time.monotonic()
+    monkeypatch.setattr(
+        "benchmarking.load_engine.wall_time",
+        lambda: 1e9 + time.monotonic() + (3600 if time.monotonic() > began_s + 0.7 else 0),
+    )
+    samples: list[Sample] = []
+    with serving() as server:
+        health = run_open(
+            target(server),
+            PAYLOADS,
+            constant(20, 1.3),
+            cell="c",
+            seed=1,
+            on_sample=samples.append,
+        )
+
+    assert "the wall clock was set by +3600.0 s" in health.notes[0]
+    assert all(0 < sample.latency_s < 5 for sample in samples)
+    dates = {asked.headers["x-amz-date"] for asked in server.asked}
+    assert len(dates) == 2, "what was signed before is signed anew"
+
+
+def test_a_client_that_is_held_up_calls_its_own_measurement_invalid() -> None:
+    """A callback that takes 50 ms again and again is the client's own doing."""
+    samples: list[Sample] = []
+
+    def slowly(sample: Sample) -> None:
+        time.sleep(0.05)
+        samples.append(sample)
+
+    with serving() as server:
+        health = run_open(
+            target(server), PAYLOADS, constant(50, 1), cell="c", seed=1, on_sample=slowly
+        )
+
+    assert len(samples) == 50
+    assert not health.valid
+    assert health.backlog_max > 1
+    assert "the client could not keep to the plan" in health.reasons[0]
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A key and a certificate for the loopback address, signed by itself."""
