@@ -186,12 +186,13 @@ def _selected(condition: Condition, summary: Summary) -> list[CellSummary] | str
 
 def _finding(condition: Condition, cell: CellSummary) -> Finding:
     value = _value(condition.metric, cell)
+    asked = condition.text.rpartition(":")[2]
     if isinstance(value, str):
         return Finding(
             condition=condition.text,
             cell=cell.id,
             holds=None,
-            text=f"{cell.id}: {condition.text} cannot be known: {value}",
+            text=f"{cell.id}: {asked} cannot be known: {value}",
         )
     measured = value.value if isinstance(value, Bounded) else value
     holds = _OPERATORS[condition.operator](measured, condition.limit)
@@ -204,7 +205,7 @@ def _finding(condition: Condition, cell: CellSummary) -> Finding:
         condition=condition.text,
         cell=cell.id,
         holds=holds,
-        text=f"{cell.id}: {condition.text} {state}: {condition.metric} is {shown}{doubt}",
+        text=f"{cell.id}: {asked} {state}: {condition.metric} is {shown}{doubt}",
     )
 
 
