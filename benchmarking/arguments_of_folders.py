@@ -76,7 +76,7 @@ def add_clean(verbs: Any) -> None:
 
 
 def add_converters(verbs: Any) -> None:
-    """What reads or writes other files: ``import-classic``, ``convert-payloads``, ``prices``."""
+    """What reads or writes other files: ``import-classic``, ``convert-payloads``; ``prices``, ``policy``."""
     verb = _simple(verbs, "import-classic", "read a result folder of the old toolkit as a run")
     verb.add_argument("source", type=Path, metavar="FOLDER", help="its result_save_path")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
@@ -94,6 +94,29 @@ def add_converters(verbs: Any) -> None:
         help="read the public offer file (4 MB), which needs no credentials",
     )
     add_account(verb)
+    verb = _simple(
+        verbs, "policy", "print the IAM policy that benchmarks need, and nothing beyond it"
+    )
+    verb.add_argument("--region", help="AWS region (default: that of the environment)")
+    verb.add_argument("--account", default="*", metavar="ID", help="twelve digits")
+    verb.add_argument(
+        "--model-name", action="append", default=[], metavar="NAME", help="may be repeated"
+    )
+    verb.add_argument(
+        "--model-role",
+        action="append",
+        default=[],
+        metavar="ARN",
+        help="that copies of the model behind multi-model endpoints may run with",
+    )
+    verb.add_argument("--bucket", help="as given to compare; asynchronous and multi-model need it")
+    verb.add_argument(
+        "--artifact",
+        action="append",
+        default=[],
+        metavar="S3-URL",
+        help="of a model that is copied for multi-model endpoints",
+    )
 
 
 def _simple(verbs: Any, name: str, short: str, long: str | None = None) -> argparse.ArgumentParser:

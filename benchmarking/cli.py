@@ -18,6 +18,7 @@ from benchmarking import (
     cleaning,
     comparison,
     payloads,
+    policy,
     price_list,
     report,
     thresholds,
@@ -212,6 +213,19 @@ def _prices(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _policy(options: argparse.Namespace) -> int:
+    text = policy.render(
+        region=region_of(options),
+        account=options.account,
+        models=options.model_name if options.model_name else ["*"],
+        model_roles=options.model_role,
+        bucket=options.bucket,
+        artifacts=options.artifact,
+    )
+    print(text)  # noqa: T201 - the verb's answer
+    return DONE
+
+
 def _complain(text: str) -> None:
     print(f"python -m benchmarking: {text}", file=sys.stderr)  # noqa: T201 - to its user
 
@@ -224,5 +238,6 @@ _VERBS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "clean": _clean,
     "import-classic": _import_classic,
     "convert-payloads": _convert_payloads,
+    "policy": _policy,
     "prices": _prices,
 }
