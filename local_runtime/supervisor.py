@@ -18,7 +18,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,6 +26,7 @@ from types import FrameType
 from typing import Final
 
 from local_runtime.artifacts import remove_tree
+from local_runtime.cgroups import CgroupIsolation, CgroupsUnusableError, delegated_folder
 from local_runtime.console import CONSOLE_ROUTE
 from local_runtime.gateway import CONTROL_SOCKET, PROCESSES, SETTINGS_FILE
 from local_runtime.logs import LOGS
@@ -38,6 +38,7 @@ from local_runtime.processes import (
     launch_command,
 )
 from local_runtime.settings import RuntimeSettings
+from local_runtime.temporary import LOCK, RUN, STATE, make_folder, remove_left_behind
 
 RECORDS: Final = "records"
 _BACKLOG: Final = 1024
@@ -96,6 +97,8 @@ class Supervisor:
     # -- folders, port, signals
 
     def _prepare(self) -> None:
+        self._check_isolation()
+        remove_left_behind()
         self._state_dir, self._lock_fd = self._lock_state_dir()
         self._listening = self._bind()
         self._run_dir = self._make_run_dir()
@@ -119,18 +122,31 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only to wake the wait below
         adopt_orphans()
 
+    def _check_isolation(self) -> None:
+        """Say at the start what a serverless endpoint would run into."""
+        if self._settings.choices.serverless_isolation != "cgroup":
+            return
+        try:
+            CgroupIsolation(delegated_folder()).close()
+        except CgroupsUnusableError as error:
+            raise UsageError(
+                f'choices.serverless_isolation is "cgroup", which does not work here: {error};'
+                ' give "auto" or "watch"'
+            ) from error
+
     def _lock_state_dir(self) -> tuple[Path, int]:
         wanted = self._wanted_state_dir
         if wanted is None:
-            path = Path(tempfile.mkdtemp(prefix="local-runtime-state-"))
+            path, lock = make_folder(STATE)
+            self._cleanup.callback(os.close, lock)
             self._cleanup.callback(remove_tree, path)
-        else:
-            path = wanted.resolve()
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UsageError(f"state directory {wanted}: {error.strerror}") from error
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return path, lock
+        path = wanted.resolve()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"state directory {wanted}: {error.strerror}") from error
+        lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._cleanup.callback(os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,10 +171,13 @@ class Supervisor:
         return listening
 
     def _make_run_dir(self) -> Path:
-        path = Path(tempfile.mkdtemp(prefix="slr-"))
+        path, lock = make_folder(RUN)
         if len(os.fsencode(path)) + 1 + _SOCKET_NAME_BYTES > _SOCKET_PATH_BYTES:
-            path.rmdir()
-            path = Path(tempfile.mkdtemp(prefix="slr-", dir="/tmp"))
+            remove_tree(path)
+            os.close(lock)
+            path, lock = make_folder(RUN, within="/tmp")  # noqa: S108 - short
+        self._run_lock_fd = lock
+        self._cleanup.callback(os.close, lock)
         self._cleanup.callback(shutil.rmtree, path, ignore_errors=True)
         return path
 
@@ -211,8 +230,9 @@ class Supervisor:
         ]
         if self._wanted_state_dir is None:
             arguments.append("--temporary-state")
-        # The lock stays held until the data plane has cleaned up, also when we are killed.
-        fds = (self._listening.fileno(), self._lifeline, tell_ready, self._lock_fd)
+        # The locks stay held until the data plane has cleaned up, also when we are killed.
+        locks = (self._lock_fd, self._run_lock_fd)
+        fds = (self._listening.fileno(), self._lifeline, tell_ready, *locks)
         try:
             self._data = self._spawn(arguments, fds=fds, dies_with_us=False)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+
+from local_runtime.cgroups import CgroupIsolation, CgroupsUnusableError, delegated_folder
 
 from .conftest import ECHO, Runtime, up, wait_until
 
@@ -76,6 +79,17 @@ class TestUpThatCannotBegin:
 
         assert "invocation_timeout_s" in text
         assert "got 'timeout'" in text
+
+    def test_control_groups_that_are_asked_for_where_there_are_none(self, tmp_path: Path) -> None:
+        with contextlib.suppress(CgroupsUnusableError):
+            CgroupIsolation(delegated_folder()).close()
+            pytest.skip("they work here")
+        (tmp_path / "settings.toml").write_text('[choices]\nserverless_isolation = "cgroup"\n')
+
+        text = self.refused("--port", "0", "--settings", str(tmp_path / "settings.toml"))
+
+        assert "which does not work here" in text
+        assert 'give "auto" or "watch"' in text
 
     def test_an_interpreter_that_is_none(self) -> None:
         assert "got 'no-such-python'" in self.refused("--handler-python", "no-such-python")
@@ -201,6 +215,21 @@ def test_nothing_outlives_a_killed_supervisor(start_runtime: Start) -> None:
 
     wait_until(lambda: not alive(processes))
     wait_until(lambda: not list(runtime.temporary.iterdir()))
+
+
+def test_the_next_runtime_removes_what_one_that_was_killed_as_a_whole_has_left(
+    start_runtime: Start,
+) -> None:
+    runtime = start_runtime(keeps_state=False)
+    runtime.deploy(runtime.handler(ECHO))
+    left = set(runtime.temporary.iterdir())
+    assert len(left) == 2
+
+    runtime.restart(kill=True)
+
+    now = set(runtime.temporary.iterdir())
+    assert len(now) == 2
+    assert not left & now
 
 
 def test_an_idle_or_slow_client_does_not_keep_its_connection(start_runtime: Start) -> None:
