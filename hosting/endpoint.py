@@ -162,16 +162,21 @@ class DataCaptureSpec:
     modes: tuple[str, ...]
     enabled: bool = True
     kms_key_id: str | None = None
+    csv_content_types: tuple[str, ...] = ()
+    json_content_types: tuple[str, ...] = ()
 
     @classmethod
     def from_api(cls, config: Mapping[str, Any]) -> DataCaptureSpec:
         """Read a DataCaptureConfig."""
+        headers = config.get("CaptureContentTypeHeader", {})
         return cls(
             destination=config["DestinationS3Uri"],
             sampling_percentage=config["InitialSamplingPercentage"],
             modes=tuple(option["CaptureMode"] for option in config["CaptureOptions"]),
             enabled=config.get("EnableCapture", True),
             kms_key_id=config.get("KmsKeyId"),
+            csv_content_types=tuple(each.lower() for each in headers.get("CsvContentTypes", [])),
+            json_content_types=tuple(each.lower() for each in headers.get("JsonContentTypes", [])),
         )
 
 

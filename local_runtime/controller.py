@@ -19,11 +19,13 @@ from hosting.instances import instance_type, instance_types
 from hosting.update_policy import UpdatePolicy
 from local_runtime.artifacts import remove_tree
 from local_runtime.async_service import AsyncService
+from local_runtime.data_capture import DataCapture
 from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.environment import Machine
 from local_runtime.errors import NotServableError
 from local_runtime.hosting_record import ControlPlane, Entry
 from local_runtime.instances import Fleet, Variant, VariantPlan, assemble
+from local_runtime.object_transfer import ObjectTransfer
 from local_runtime.provisioning import Provisioner, ProvisioningError, not_served_yet
 from local_runtime.request_meter import RequestMeter
 from local_runtime.rollout import Rollout, Stage
@@ -49,7 +51,9 @@ class Controller:
         folder: Path,
         machine: Machine,
         async_service: AsyncService,
+        transfer: ObjectTransfer,
     ) -> None:
+        self.transfer = transfer
         self.control_plane = control_plane
         self.endpoints = endpoints
         self.provisioner = provisioner
@@ -280,8 +284,6 @@ class _Reconciler:
         missing = not_served_yet(config, models)
         if missing is not None:
             raise ProvisioningError(missing)
-        if "DataCaptureConfig" in config:
-            _log.warning("endpoint %s: the runtime captures no data yet", entry["name"])
         spec = EndpointSpec.from_api(entry["name"], config, models)
         kind = "new" if deployment is entry else "previous"
         folder = self._controller.folder / f"{entry['generation']}-{kind}"
@@ -296,6 +298,7 @@ class _Reconciler:
                         plan.count = policy.batches(plan.count)[0]
             fleet = assemble(plans, self._controller.machine)
             self._measure(fleet, spec, entry["region"])
+            self._capture(fleet, spec)
             await fleet.start()
         except BaseException:
             await asyncio.shield(asyncio.to_thread(remove_tree, folder))
@@ -319,6 +322,19 @@ class _Reconciler:
                     memory_mib=_memory_mib(described.instance_type),
                     volume_gb=described.volume_size_gb,
                 )
+
+    def _capture(self, fleet: Fleet, spec: EndpointSpec) -> None:
+        """Let a fleet keep a share of what it is asked, if the spec says so."""
+        wanted = spec.data_capture
+        if wanted is None or not wanted.enabled:
+            return
+        if spec.async_inference is not None:
+            _log.warning("endpoint %s: nothing is captured behind a queue", spec.name)
+            return
+        fleet.capture = DataCapture(
+            spec.name, wanted, self._controller.transfer, self._controller.machine.clock
+        )
+        fleet.capture.start()
 
     def _switch_to(self, fleet: Fleet | None) -> None:
         """From here on requests go to ``fleet``; the one before ends when it has answered."""

@@ -25,6 +25,7 @@ import uvloop
 from local_runtime.artifacts import ObjectStore, remove_tree
 from local_runtime.async_service import AsyncService
 from local_runtime.clock import Clock
+from local_runtime.control_link import ControlLink
 from local_runtime.controller import Controller
 from local_runtime.endpoints import EndpointTable
 from local_runtime.environment import Machine
@@ -36,8 +37,9 @@ from local_runtime.http_server import Server, ServerTimeouts
 from local_runtime.isolation import choose_isolation
 from local_runtime.logs import cut_large
 from local_runtime.meters import Meters
+from local_runtime.object_transfer import ObjectTransfer
 from local_runtime.processes import ProcessRegister, adopt_orphans, kill_children, raise_open_files
-from local_runtime.provisioning import Provisioner
+from local_runtime.provisioning import SPOOL, Provisioner
 from local_runtime.proxy import ControlPlaneProxy
 from local_runtime.runtime_api import ROUTE, RuntimeApi, is_operation
 from local_runtime.settings import RuntimeSettings
@@ -145,6 +147,7 @@ class DataPlane:
                 meters=machine.meters,
                 clock=machine.clock,
             ),
+            transfer=ObjectTransfer(ControlLink(control_socket), self._state_dir / SPOOL),
         )
         # Before the first request: an endpoint that exists must not be answered with "not found".
         await controller.begin()

@@ -11,6 +11,7 @@ from typing import Any, Final
 from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
 from local_runtime.artifacts import remove_tree
 from local_runtime.containers import Container
+from local_runtime.data_capture import DataCapture
 from local_runtime.environment import Environment, Machine
 from local_runtime.errors import ServiceUnavailable, ValidationError
 from local_runtime.multi_model import MultiModelContainer
@@ -276,6 +277,7 @@ class Fleet:
         self.variants = tuple(variants)
         self.shadows = tuple(shadows)
         self.payload_limit = payload_limit
+        self.capture: DataCapture | None = None
         self._weights = [variant.weight for variant in variants]
 
     def pick_variant(self, target: str | None) -> AnyVariant:
@@ -329,6 +331,8 @@ class Fleet:
     async def stop(self, grace_s: float) -> None:
         """End every container."""
         await asyncio.gather(*(variant.stop(grace_s) for variant in self._all))
+        if self.capture is not None:
+            await self.capture.close()
 
     def kill(self) -> None:
         """End every process at once."""

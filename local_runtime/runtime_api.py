@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from hosting import validation
 from local_runtime.async_api import OPERATION, AsyncApi
+from local_runtime.data_capture import DataCapture
 from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.errors import (
     PayloadTooLarge,
@@ -110,6 +111,7 @@ class _Call:
 
     __slots__ = (
         "_began_s",
+        "_captured",
         "_endpoint",
         "_hops_s",
         "_limits",
@@ -134,6 +136,7 @@ class _Call:
         self._response = response
         self._began_s = monotonic()
         self._variant: AnyVariant
+        self._captured: tuple[DataCapture, Body] | None = None
         self._hops_s: list[float] = []
 
     def collected(self, body: Body) -> None:
@@ -152,6 +155,8 @@ class _Call:
         except RuntimeApiError as error:
             _refuse(self._request, error)
             return
+        if fleet.capture is not None and self._response is None and fleet.capture.wants():
+            self._captured = fleet.capture, body
         Invocation(
             instance,
             containers,
@@ -201,6 +206,15 @@ class _Call:
         if self._response is not None:
             self._response.complete(outcome)
             return
+        if self._captured is not None:
+            capture, body = self._captured
+            capture.take(
+                self._variant.name,
+                content_type=self._parameters.content_type,
+                body=body,
+                passed_on=self._parameters.passed_on,
+                answer=outcome,
+            )
         self._request.respond(
             200,
             self._variant.header + _request_id() + _from_container(outcome.head),

@@ -479,7 +479,7 @@ def _images(deployment: Deployment, variant: Json, resolved_at_s: float) -> list
 
 
 def _capture_summary(capture: Json) -> Json:
-    enabled = capture.get("EnableCapture", False)
+    enabled = capture.get("EnableCapture", True)
     return {
         "EnableCapture": enabled,
         "CaptureStatus": "Started" if enabled else "Stopped",
