@@ -76,7 +76,7 @@ def add_clean(verbs: Any) -> None:
 
 
 def add_converters(verbs: Any) -> None:
-    """What reads or writes other files: ``import-classic``, ``convert-payloads``; ``prices``, ``policy``."""
+    """What reads or writes other files, and ``prices`` and ``policy``."""
     verb = _simple(verbs, "import-classic", "read a result folder of the old toolkit as a run")
     verb.add_argument("source", type=Path, metavar="FOLDER", help="its result_save_path")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")

@@ -1,4 +1,4 @@
-"""``policy``: what a person or a pipeline needs to be allowed to run benchmarks, as JSON for IAM."""
+"""``policy``: what people and pipelines must be allowed to run benchmarks, as JSON for IAM."""
 
 from __future__ import annotations
 
