@@ -87,6 +87,9 @@ class RequestMeter:
         """
         self._meters = meters
         self._published = {metric.name for metric in published_by(kind)}
+        if kind == "multi-model" and len(hostnames) > 1:
+            # One of a pipeline's containers: such an endpoint publishes what both kinds do.
+            self._published |= {metric.name for metric in published_by("pipeline")}
         self._endpoint = endpoint
         self._variant = variant
         self._region = region

@@ -184,6 +184,19 @@ def test_a_request_is_counted_once_and_timed_per_container() -> None:
     assert {entry["region"] for entry in batch["metrics"]} == {"eu-west-1"}
 
 
+def test_a_pipeline_with_a_multi_model_container_times_its_containers_too() -> None:
+    measured = meters()
+    request_meter(measured, Instance(), kind="multi-model").answered([0.002, 0.003], 0.006, "done")
+
+    batch = measured.close_interval(1)
+
+    assert {
+        entry["dimensions"]["ContainerName"]
+        for entry in batch["metrics"]
+        if entry["name"] == "ContainerLatency"
+    } == {"one", "two"}
+
+
 @pytest.mark.parametrize(
     ("outcome", "errors"),
     [
