@@ -131,10 +131,12 @@ def _state(run: Run, cell: Cell, seen: Observations) -> tuple[CellState, tuple[s
         answer = "not-possible", (cell.infeasible,)
     elif cell.error is not None:
         answer = "failed", (cell.error,)
-    elif not len(seen) and cell.started_at is None:
+    elif not len(seen) and cell.finished_at is None:
         answer = "not-run", (f"the run is {run.state} and did not come to it",)
     elif not len(seen):
-        answer = "failed", ("it started, and no request of it was measured",)
+        answer = "failed", ("no request of it was measured",)
+    elif cell.started_at is not None and cell.finished_at is None:
+        answer = "failed", (f"cut short: the run is {run.state}",)
     elif cell.client is None:
         answer = "measured", ("whether the client kept up was not recorded",)
     elif not cell.client.valid:

@@ -110,10 +110,12 @@ def _cold_text(points: Sequence[ColdPoint]) -> str:
     never = [gap for gap, _ in itertools.takewhile(lambda each: each[1] == 0, shares)]
     if never:
         parts.append(f"no cold start seen up to a gap of {wording.duration(never[-1])}")
-    for least, words in ((0.5, "at least half are cold"), (1.0, "all are")):
-        found = [gap for gap, share in shares if share >= least]
-        if found:
-            parts.append(f"{words} after {wording.duration(found[0])}")
+    half = next((gap for gap, share in shares if share >= 0.5), None)
+    whole = next((gap for gap, share in shares if share == 1), None)
+    if half is not None and half != whole:
+        parts.append(f"at least half are cold after {wording.duration(half)}")
+    if whole is not None:
+        parts.append(f"all are cold after {wording.duration(whole)}")
     if not parts:
         most = max(share for _, share in shares)
         parts.append(f"at most {wording.share(most)} are cold after any gap")
@@ -137,7 +139,7 @@ def _held(configuration: str, group: Sequence[CellSummary], objective: Objective
                 configuration=configuration,
                 cell=None,
                 per_s=None,
-                text=f"{configuration} was not measured",
+                text=f"{configuration} was not measured validly",
             )
         top = max(measured, key=_achieved)
         throttled = top.throttle_share

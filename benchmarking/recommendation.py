@@ -59,21 +59,43 @@ def _sentence(
 ) -> str:
     measured = [cell for cell in cells if cell.state == "measured"]
     if not measured:
-        return "Nothing can be recommended: no cell was measured validly."
+        return _nothing_measured(cells)
     if choice.winner is not None:
         return _winning_sentence(choice, objective, traffic)
     if has_limits(objective):
-        wanted = describe(objective)
-        open_ones = [cell.label for cell in measured if cell.judgement == "not-shown"]
-        if open_ones:
-            return (
-                f"Nothing is shown to meet the objective ({wanted}): the samples are too small to "
-                f"decide for {_listed(open_ones)}. Measure longer."
-            )
-        return f"Nothing meets the objective ({wanted})."
+        return _nothing_meets(measured, objective, out_of=len(cells))
     if len(measured) == 1:
-        return f"{measured[0].label} {_figures(measured[0], traffic)}; nothing was compared."
+        return f"{measured[0].label}: {_figures(measured[0], traffic)}. Nothing was compared."
     return _without_objective(measured, traffic)
+
+
+def _nothing_measured(cells: Sequence[CellSummary]) -> str:
+    invalid = sum(cell.state == "invalid" for cell in cells)
+    if not invalid:
+        return "Nothing can be recommended: no cell was measured whole."
+    where = f"{invalid} cell{'s' if invalid != 1 else ''}"
+    return (
+        f"Nothing can be recommended: in {where} the client was the bottleneck, and no other was "
+        "measured whole. Use a less busy machine, or less load."
+    )
+
+
+def _nothing_meets(measured: Sequence[CellSummary], objective: Objective, *, out_of: int) -> str:
+    wanted = describe(objective)
+    undecided = [cell.label for cell in measured if cell.judgement == "not-shown"]
+    if undecided:
+        return (
+            f"Nothing is shown to meet the objective ({wanted}): the samples are too small to "
+            f"decide for {_listed(undecided)}. Measure longer."
+        )
+    if any(cell.judgement == "meets" for cell in measured):
+        return f"What meets the objective ({wanted}) is too small for this traffic."
+    if len(measured) < out_of:
+        return (
+            f"Nothing that was measured validly ({len(measured)} of {out_of} cells) meets the "
+            f"objective ({wanted})."
+        )
+    return f"Nothing meets the objective ({wanted})."
 
 
 def _winning_sentence(choice: Choice, objective: Objective, traffic: Traffic | None) -> str:
@@ -208,14 +230,13 @@ def _why_too_many_miss(cell: CellSummary, objective: Objective) -> str:
             f"fails: {wording.bounds_share(known(cell.error_share))} of the requests ({failures})"
         )
     p99 = p99_of(cell)
-    shown = "" if p99 is None else f": p99 {wording.bounds_ms(p99)}"
+    shown = "" if p99 is None else f"p99 {wording.bounds_ms(p99)}; "
     limit = objective.latency_p99_ms
     if limit is None:
         return f"misses: {wording.bounds_share(known(cell.miss_share))} of the requests failed"
-    return (
-        f"too slow{shown}; {wording.bounds_share(known(cell.miss_share))} of the requests took "
-        f"longer than {wording.ms(limit)} or failed"
-    )
+    missing = wording.bounds_share(known(cell.miss_share))
+    late = f"took longer than {wording.ms(limit)} or failed"
+    return f"too slow: {shown}{missing} of the requests {late}"
 
 
 def _why_it_is_open(cell: CellSummary, objective: Objective) -> str:

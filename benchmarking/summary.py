@@ -44,6 +44,7 @@ SCHEMA_FILE: Final = "summary.schema.json"
 _SUMMARY: Final = TypeAdapter(Summary)
 # More sentences than this hide what matters: then only those about the winner are kept.
 _PAIRS_MOST: Final = 12
+_EACH_MOST: Final = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -230,12 +231,18 @@ def _warnings(run: Run, cells: Sequence[CellSummary], prices: Prices | None) -> 
             f"PARTIAL: the run is {run.state}; {len(measured)} of {len(possible)} cells were "
             "measured whole"
         )
-    answer += [
-        f"INVALID: {cell.label}{'' if cell.load is None else f' at {cell.load}'}: the client was "
-        f"the bottleneck: {'; '.join(cell.reasons)}"
-        for cell in cells
-        if cell.state == "invalid"
-    ]
+    invalid = [cell for cell in cells if cell.state == "invalid"]
+    if len(invalid) > _EACH_MOST:
+        answer.append(
+            f"INVALID: the client was the bottleneck in {len(invalid)} of {len(possible)} cells, "
+            "whose numbers are not reported; each verdict says why"
+        )
+    else:
+        answer += [
+            f"INVALID: {cell.label}{'' if cell.load is None else f' at {cell.load}'}: the client "
+            f"was the bottleneck: {'; '.join(cell.reasons)}"
+            for cell in invalid
+        ]
     answer += [
         f"FAILED: {cell.label}: {'; '.join(cell.reasons)}"
         for cell in cells

@@ -97,8 +97,8 @@ def test_ids_are_unique(page: str) -> None:
 def test_the_numbers_of_an_invalid_cell_are_not_reported(page: str) -> None:
     row = page.split('<tr class=" invalid">')[1].split("</tr>", maxsplit=1)[0]
 
-    assert "not reported" in row
-    assert "ms</b>" not in row
+    assert "numbers are not reported" in row
+    assert "<b>" not in row
 
 
 @pytest.mark.parametrize("make", [concurrency_run, cold_run])
@@ -113,7 +113,10 @@ def test_runs_of_other_kinds_have_a_page(make: type, request: pytest.FixtureRequ
 
 def test_a_run_that_never_started_has_a_page() -> None:
     run, _ = compare_run(duration_s=5.0)
-    cells = [dataclasses.replace(cell, started_at=None, client=None) for cell in run.cells]
+    cells = [
+        dataclasses.replace(cell, started_at=None, finished_at=None, client=None)
+        for cell in run.cells
+    ]
 
     text = render(analyze(dataclasses.replace(run, state="failed", cells=tuple(cells)), ()))
 

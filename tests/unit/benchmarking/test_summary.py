@@ -117,7 +117,7 @@ def test_an_invalid_cell_is_never_recommended_and_heads_the_warnings() -> None:
 
 def test_a_partial_run_says_how_much_of_it_there_is() -> None:
     run, samples = compare_run(duration_s=30.0)
-    unmeasured = dataclasses.replace(run.cells[0], started_at=None)
+    unmeasured = dataclasses.replace(run.cells[0], started_at=None, finished_at=None)
     cells = (unmeasured, *run.cells[1:])
     rest = [sample for sample in samples if sample.cell != unmeasured.id]
 
@@ -140,6 +140,32 @@ def test_a_cell_that_ended_early_keeps_its_numbers_and_does_not_compete() -> Non
     assert summary.cell(died.id).state == "failed"
     assert summary.cell(died.id).latency is not None
     assert summary.recommendation.cell != died.id
+
+
+def test_a_cell_that_was_cut_short_does_not_compete() -> None:
+    run, samples = compare_run(duration_s=30.0)
+    cut = dataclasses.replace(run.cells[1], finished_at=None, client=None)
+    cells = (run.cells[0], cut, *run.cells[2:])
+
+    summary = summarize(dataclasses.replace(run, state="interrupted", cells=cells), samples)
+
+    assert summary.cell(cut.id).verdict == "failed: cut short: the run is interrupted"
+    assert summary.recommendation.cell != cut.id
+
+
+def test_many_invalid_cells_make_one_warning() -> None:
+    run, samples = compare_run(duration_s=20.0)
+    cells = tuple(
+        dataclasses.replace(cell, client=BUSY if cell.infeasible is None else None)
+        for cell in run.cells
+    )
+
+    summary = summarize(dataclasses.replace(run, cells=cells), samples)
+
+    assert summary.warnings[0].startswith("INVALID: the client was the bottleneck in 10 of 10")
+    assert summary.recommendation.sentence.startswith(
+        "Nothing can be recommended: in 10 cells the client was the bottleneck"
+    )
 
 
 def test_a_percentile_that_the_sample_cannot_support_is_not_given() -> None:
@@ -284,7 +310,7 @@ def test_a_run_without_samples_recommends_nothing(tmp_path: Path) -> None:
     summary = analyze_folder(folder).summary
 
     assert summary.recommendation.sentence == (
-        "Nothing can be recommended: no cell was measured validly."
+        "Nothing can be recommended: no cell was measured whole."
     )
 
 
