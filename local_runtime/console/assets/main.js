@@ -119,7 +119,7 @@ function frame(parts) {
   if (document.activeElement !== region) {
     region.replaceChildren(...regions.map((name) => h("option", { value: name, selected: name === own }, name)));
   }
-  document.getElementById("clock").textContent = runtime.speed === 1 ? "" : `Service clock × ${runtime.speed}`;
+  document.getElementById("clock").textContent = runtime.speed === 1 ? "" : `Clock × ${runtime.speed}`;
 }
 
 region.onchange = () => {

@@ -96,7 +96,7 @@ class TimeSeries extends HTMLElement {
 }
 
 function axisName({ label, unit }) {
-  return label ?? (["Microseconds", "Milliseconds", "Seconds", "Percent", null].includes(unit) ? "" : unit);
+  return label ?? (["Microseconds", "Milliseconds", "Seconds", "Percent", "Count", null].includes(unit) ? "" : unit);
 }
 
 /** What uPlot draws: a stack is drawn from its top line down, each over the ones before. */
