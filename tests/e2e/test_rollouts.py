@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 from .conftest import ECHO, Runtime, wait_until
 
@@ -226,6 +228,26 @@ def test_an_endpoint_can_be_deleted_while_its_update_bakes(fast: Runtime) -> Non
     )
 
     assert not [line for line in fast.processes().values() if name in line]
+
+
+def test_an_update_goes_on_when_the_data_plane_is_killed_in_it(fast: Runtime) -> None:
+    size = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    name, new = begin(fast, config("CANARY", CanarySize=size))
+    wait_until(at_share(fast, name, 0.5))
+    [data_plane] = fast.pids("gateway")
+
+    os.kill(data_plane, signal.SIGKILL)
+
+    def serves_both() -> bool:
+        try:
+            return set(answers(fast, name, 30)) == {b"old", b"new"}
+        except (ClientError, HTTPClientError):
+            return False
+
+    wait_until(serves_both)
+    after = fast.settled(name)
+    assert (after["EndpointStatus"], after["EndpointConfigName"]) == ("InService", new)
+    assert set(answers(fast, name, 20)) == {b"new"}
 
 
 def test_an_update_that_names_an_alarm_that_does_not_exist_is_rolled_back(fast: Runtime) -> None:
