@@ -51,7 +51,7 @@ def test_wheel_holds_the_library_and_not_the_stacks(wheel: Path) -> None:
     roots = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
 
     packages = {root for root in roots if not root.endswith(".dist-info")}
-    assert packages == {"constructs_lib", "hosting", "local_runtime"}
+    assert packages == {"benchmarking", "constructs_lib", "hosting", "local_runtime"}
 
 
 def test_wheel_holds_data_and_type_information(wheel: Path) -> None:
