@@ -239,6 +239,9 @@ class _Reconciler:
             # Containers take the time that they take: their start is not the service's to speed up.
             spent_s=time.monotonic() - started_s,
         )
+        if entry["deployment_config"] is not None:
+            _tell_apart(self._endpoint.fleet, entry["previous"]["config"])
+            _tell_apart(new, entry["config"])
         try:
             await rollout.run()
         except (NotServableError, OSError) as error:
@@ -372,6 +375,13 @@ class _Reconciler:
         await self._async_service.close(self._endpoint)
         self._switch_to(None)
         await asyncio.gather(*self._retiring, return_exceptions=True)
+
+
+def _tell_apart(fleet: Fleet | None, config: Entry) -> None:
+    """Let the metrics of a fleet come with the name of its configuration, too."""
+    for variant in () if fleet is None else fleet.variants:
+        if isinstance(variant, Variant) and variant.meter is not None:
+            variant.meter.config = config["EndpointConfigName"]
 
 
 def _memory_mib(name: str | None) -> int | None:

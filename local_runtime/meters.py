@@ -45,7 +45,7 @@ _TABLE: Final[dict[str, MetricDefinition]] = {
     if metric.kinds != frozenset[EndpointKind]({"inference-component"})
 }
 
-_Key = tuple[str, str, str | None, str | None, str | None]
+_Key = tuple[str, str, str | None, str | None, str | None, str | None]
 Read = Callable[[], float | None]
 
 
@@ -138,6 +138,7 @@ class Meters:
         container: str | None = None,
         count: int = 1,
         region: str | None = None,
+        config: str | None = None,
     ) -> None:
         """Take in samples.
 
@@ -149,11 +150,12 @@ class Meters:
             container: needed where the metric has that dimension.
             count: how many samples have this value.
             region: the endpoint's, where two regions may have one of this name.
+            config: the endpoint configuration, for the metric that has it as a dimension besides.
 
         Raises:
             ValueError: there is no such metric, or a dimension of it is not given.
         """
-        self._tally((name, endpoint, variant, container, region)).add(value, count)
+        self._tally((name, endpoint, variant, container, region, config)).add(value, count)
 
     def record_all(
         self,
@@ -164,15 +166,16 @@ class Meters:
         variant: str | None = None,
         container: str | None = None,
         region: str | None = None,
+        config: str | None = None,
     ) -> None:
         """Take in many samples at once; arguments as in ``record``."""
         if values:
-            self._tally((name, endpoint, variant, container, region)).add_all(values)
+            self._tally((name, endpoint, variant, container, region, config)).add_all(values)
 
     def _tally(self, key: _Key) -> Tally:
         tally = self._tallies.get(key)
         if tally is None:
-            name, _, variant, container, _ = key
+            name, _, variant, container, *_ = key
             _check(name, variant, container)
             tally = self._tallies[key] = Tally()
         return tally
@@ -205,7 +208,7 @@ class Meters:
         """
         _check(name, variant, container)
         number = next(self._numbers)
-        self._gauges[number] = ((name, endpoint, variant, container, region), read)
+        self._gauges[number] = ((name, endpoint, variant, container, region, None), read)
         return lambda: void(self._gauges.pop(number, None))
 
     def each_interval(self, collector: Interval) -> Callable[[], None]:
@@ -236,7 +239,7 @@ class Meters:
         minute_ends = end % PERIOD_S == 0
         for collector in self._intervals:
             collector.collect(self, minute_ends=minute_ends)
-        for (name, endpoint, variant, container, region), read in list(self._gauges.values()):
+        for (name, endpoint, variant, container, region, _), read in list(self._gauges.values()):
             due = (
                 end % resolution_s(name) < self.interval_s
                 if name in HIGH_RESOLUTION
@@ -284,16 +287,19 @@ class Meters:
         return self._now() * self._speed
 
     def _series(self, key: _Key) -> dict[str, Any]:
-        name, endpoint, variant, container, region = key
+        name, endpoint, variant, container, region, config = key
         if region is None:
             region = self._region_of(endpoint)
         metric = _TABLE[name]
         given = {"EndpointName": endpoint, "VariantName": variant, "ContainerName": container}
+        dimensions = {dimension: given[dimension] for dimension in metric.dimensions}
+        if config is not None:
+            dimensions["EndpointConfigName"] = config
         return {
             "region": self._region if region is None else region,
             "namespace": metric.namespace,
             "name": name,
-            "dimensions": {dimension: given[dimension] for dimension in metric.dimensions},
+            "dimensions": dimensions,
             "unit": metric.unit,
             "resolution": resolution_s(name),
         }

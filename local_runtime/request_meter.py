@@ -24,6 +24,18 @@ _log = logging.getLogger(__name__)
 
 _MICROSECONDS: Final = 1e6
 _GIB: Final = 1024**3
+# Source: dg/deployment-guardrails-configuration, "Monitor model latency on the new fleet".
+_BY_CONFIG: Final = frozenset(
+    {
+        "Invocations",
+        "InvocationsPerInstance",
+        "Invocation4XXErrors",
+        "Invocation5XXErrors",
+        "InvocationModelErrors",
+        "ModelLatency",
+        "OverheadLatency",
+    }
+)
 # Requests that are summed up together: few enough that the sum makes no other request wait.
 _AT_ONCE: Final = 256
 # Endpoints have 30 GB unless the variant says otherwise.
@@ -97,6 +109,9 @@ class RequestMeter:
         self._instances = instances
         self._requests: list[tuple[Sequence[float], float, int]] = []
         self._quiet = True  # no request in this minute
+        # While traffic moves between two fleets, and on the one that it has moved to, metrics of
+        # requests come with their configuration's name as well: alarms can tell the fleets apart.
+        self.config: str | None = None
         self._groups = ProcessGroups(memory_mib)
         self._volume_bytes = (_VOLUME_GB if volume_gb is None else volume_gb) * _GIB
         self._disk: tuple[float, float] = (-_DISK_LOOK_S, 0.0)
@@ -177,28 +192,35 @@ class RequestMeter:
         self, name: str, value: float, container: str | None = None, *, count: int = 1
     ) -> None:
         if name in self._published:
-            self._meters.record(
-                name,
-                value,
-                endpoint=self._endpoint,
-                variant=self._variant,
-                container=container,
-                count=count,
-                region=self._region,
-            )
+            for config in self._configs(name):
+                self._meters.record(
+                    name,
+                    value,
+                    endpoint=self._endpoint,
+                    variant=self._variant,
+                    container=container,
+                    count=count,
+                    region=self._region,
+                    config=config,
+                )
 
     def _record_times(
         self, name: str, times_s: Sequence[float], container: str | None = None
     ) -> None:
         if name in self._published:
-            self._meters.record_all(
-                name,
-                [round(time_s * _MICROSECONDS) for time_s in times_s],
-                endpoint=self._endpoint,
-                variant=self._variant,
-                container=container,
-                region=self._region,
-            )
+            for config in self._configs(name):
+                self._meters.record_all(
+                    name,
+                    [round(time_s * _MICROSECONDS) for time_s in times_s],
+                    endpoint=self._endpoint,
+                    variant=self._variant,
+                    container=container,
+                    region=self._region,
+                    config=config,
+                )
+
+    def _configs(self, name: str) -> Sequence[str | None]:
+        return (None,) if self.config is None or name not in _BY_CONFIG else (None, self.config)
 
     def _concurrent_requests(self) -> float | None:
         counts = [instance.outstanding for instance in self._instances()]

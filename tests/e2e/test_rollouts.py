@@ -174,6 +174,51 @@ def test_an_alarm_on_the_new_models_errors_brings_the_old_one_back(fast: Runtime
     assert set(answers(fast, name, 20)) == {b"old"}
 
 
+def test_an_alarm_on_the_new_configuration_alone_does_not_hear_the_old_fleet(
+    fast: Runtime,
+) -> None:
+    """The old model fails already, the new one repairs it: the update must go through."""
+    name = fast.deploy(fast.handler(ECHO.replace("return data, accept", "raise OSError('no')")))
+    new = fast.config(fast.handler(answering("new")))
+    alarms = {}
+    for configuration in (described(fast, name)["EndpointConfigName"], new):
+        alarm = alarms[configuration] = fast.name("alarm")
+        dimensions = {
+            "EndpointName": name,
+            "VariantName": "AllTraffic",
+            "EndpointConfigName": configuration,
+        }
+        fast.client("cloudwatch").put_metric_alarm(
+            AlarmName=alarm,
+            Namespace="AWS/SageMaker",
+            MetricName="Invocation5XXErrors",
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0.0,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="ignore",
+        )
+    size = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    fast.sagemaker.update_endpoint(
+        EndpointName=name,
+        EndpointConfigName=new,
+        DeploymentConfig=config("CANARY", alarms[new], CanarySize=size),
+    )
+    wait_until(at_share(fast, name, 0.5))
+    for _ in range(40):
+        with contextlib.suppress(fast.invoker.exceptions.ModelError):
+            fast.invoke(name, b"x")
+
+    after = fast.settled(name)
+    old_alarm = next(alarm for key, alarm in alarms.items() if key != new)
+    [old] = fast.client("cloudwatch").describe_alarms(AlarmNames=[old_alarm])["MetricAlarms"]
+
+    assert old["StateValue"] == "ALARM"
+    assert (after["EndpointConfigName"], after.get("FailureReason")) == (new, None)
+
+
 def test_a_rolling_update_replaces_batches_and_comes_back_in_batches(fast: Runtime) -> None:
     alarm = quiet_alarm(fast)
     policy = {
