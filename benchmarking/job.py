@@ -27,6 +27,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from benchmarking.errors import DONE, FAILED
@@ -37,6 +38,8 @@ RUN_VARIABLE: Final = "BENCHMARK_RUN"
 _BENCHMARK: Final = (sys.executable, "-m", "benchmarking")
 # What a container that is killed without a warning may have created unseen.
 _COPY_PERIOD_S: Final = 1.0
+# What talking to S3 raises; uploads have an error of their own.
+_TROUBLE: Final = (Boto3Error, BotoCoreError, ClientError)
 
 
 def main(arguments: Sequence[str] | None = None, *, s3: Any = None) -> int:
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str] | None = None, *, s3: Any = None) -> int:
             if options.clean:
                 return _clean(place, folder)
             return _measure(place, folder, _with_local_payloads(place, Path(work), verb))
-        except (ClientError, BotoCoreError) as error:
+        except _TROUBLE as error:
             sys.stderr.write(f"benchmarking.job: {error}\n")
             return FAILED
 
@@ -154,7 +157,7 @@ def _copied(place: _Place, folder: Path) -> Iterator[None]:
                 size = journal.stat().st_size
                 try:
                     place.put(folder, journal)
-                except (ClientError, BotoCoreError) as error:
+                except _TROUBLE as error:
                     size = -1
                     sys.stderr.write(f"benchmarking.job: the journal was not copied: {error}\n")
 
