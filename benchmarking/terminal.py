@@ -26,9 +26,11 @@ def summary_table(summary: Summary) -> str:
         for cell in summary.cells
         if cell.state != "measured" and cell.reasons
     ]
-    parts += [f"\n{text}" for text in reasons]
+    parts += ["", *reasons] if reasons else []
     parts.append(f"\n{summary.recommendation.sentence}")
-    parts += [f"warning: {text}" for text in summary.warnings]
+    # What is INVALID stands above, with its reason.
+    others = [text for text in summary.warnings if not text.startswith("INVALID")]
+    parts += [f"warning: {text}" for text in others]
     return "\n".join(parts)
 
 
