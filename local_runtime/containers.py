@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from pathlib import Path
 from typing import Final, Protocol, cast
+from weakref import WeakSet
 
 from hosting.limits import FAILURE_REASON_MAX_LENGTH
 from local_runtime.errors import RuntimeApiError, ServiceUnavailable
 from local_runtime.http_client import Address, Body, ConnectionLostError, Exchange, HttpConnection
-from local_runtime.logs import log_size, tail
+from local_runtime.logs import log_size, open_log, tail
 from local_runtime.processes import ProcessRegister, kill_children
 from local_runtime.settings import Limits
 from local_runtime.tasks import together
 from local_runtime.workers import ContainerFailedError, ContainerPlan, Worker
+
+all_containers: Final[WeakSet[Container]] = WeakSet()
+"""Every container of this process, those of fleets that come or go included."""
 
 _SWEEP_INTERVAL_S: Final = 0.25
 # A single worker that answers faster than this gets small requests before it is done with the one
@@ -66,6 +71,7 @@ class Container:
         self._workers = [Worker(self, index) for index in range(plan.workers)]
         self._sweeper: asyncio.TimerHandle | None = None
         self.ready_workers = 0
+        all_containers.add(self)
 
     # -- life
 
@@ -91,6 +97,14 @@ class Container:
         await asyncio.to_thread(kill_children, mark=self.plan.mark)
         while self._waiting:
             self._waiting.popleft().refused(ServiceUnavailable("the container was stopped"))
+
+    def say(self, line: str) -> None:
+        """Write a line into the log, between those of the processes."""
+        output = open_log(self.plan.log)
+        try:
+            os.write(output, f"{line}\n".encode())
+        finally:
+            os.close(output)
 
     def kill(self) -> None:
         """End every process at once, when there is no time to wait."""

@@ -143,6 +143,7 @@ class Environment(StreamingExchange):
                 cwd=plan.program.cwd,
                 log=plan.log,
                 open_files=self._limits.open_files,
+                file_bytes=self._limits.container_file_bytes,
                 register=self._machine.register,
                 inherited_fds=plan.program.inherited_fds,
             )

@@ -25,6 +25,8 @@ import uvloop
 from local_runtime.artifacts import ObjectStore, remove_tree
 from local_runtime.async_service import AsyncService
 from local_runtime.clock import Clock
+from local_runtime.container_watch import ContainerWatch
+from local_runtime.containers import all_containers
 from local_runtime.control_link import ControlLink
 from local_runtime.controller import Controller
 from local_runtime.endpoints import EndpointTable
@@ -171,13 +173,17 @@ class DataPlane:
         os.write(self._arguments.ready_fd, b"ready")
         os.close(self._arguments.ready_fd)
         tidying = self._loop.create_task(self._tidy())
+        watching = self._loop.create_task(ContainerWatch(limits).run(all_containers))
         stopped = self._loop.create_task(stop.wait())
-        await asyncio.wait({stopped, following, measuring}, return_when=asyncio.FIRST_COMPLETED)
-        for endless in (following, measuring):
+        await asyncio.wait(
+            {stopped, following, measuring, watching}, return_when=asyncio.FIRST_COMPLETED
+        )
+        for endless in (following, measuring, watching):
             if endless.done():
                 endless.result()  # it never returns: this raises what broke it
         measuring.cancel()
         tidying.cancel()
+        watching.cancel()
         following.cancel()
         listening.close()
         await controller.stop(limits.stop_grace_s)

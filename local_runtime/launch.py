@@ -1,6 +1,7 @@
 """Become a program that dies with its parent and has bounded resources.
 
-Run by path, with ``-I -S``: ``launch.py PARENT_PID OPEN_FILES -- PROGRAM ARGUMENT...``. This is
+Run by path, with ``-I -S``: ``launch.py PARENT_PID OPEN_FILES FILE_BYTES -- PROGRAM ARGUMENT...``,
+where a dash for FILE_BYTES lets files grow as they like. This is
 what a ``preexec_fn`` would do; running Python code between fork and exec of a process with threads
 can deadlock, so a fresh interpreter does it and then turns into the program.
 """
@@ -18,15 +19,18 @@ _SIGKILL = 9
 
 def main() -> None:
     """Prepare, then exec."""
-    parent, open_files, dashes, *command = sys.argv[1:]
+    parent, open_files, file_bytes, dashes, *command = sys.argv[1:]
     if dashes != "--" or not command:
-        raise SystemExit("usage: launch.py PARENT_PID OPEN_FILES -- PROGRAM ARGUMENT...")
+        raise SystemExit("usage: launch.py PARENT_PID OPEN_FILES FILE_BYTES -- PROGRAM ARGUMENT...")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = int(open_files)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+    if file_bytes != "-":
+        # The process goes on with an error: Python ignores the signal that comes with it.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_bytes), int(file_bytes)))
     if sys.platform == "linux":
         prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
         _ctypes.call_function(prctl, (_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))

@@ -176,7 +176,7 @@ class WatchedGroup:
                     self._resume()
 
     def _share_bytes(self) -> int:
-        return sum(_proportional_bytes(pid) for pid in self._members)
+        return sum(proportional_bytes(pid) for pid in self._members)
 
     def _kill(self) -> None:
         with self._lock:
@@ -214,7 +214,8 @@ def _resident_bytes(pid: int) -> int:
         return 0
 
 
-def _proportional_bytes(pid: int) -> int:
+def proportional_bytes(pid: int) -> int:
+    """What a process holds, of pages that it shares its part; 0 when it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines()
     except OSError:

@@ -45,10 +45,12 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def launch_command(command: Sequence[str], *, open_files: int) -> list[str]:
+def launch_command(
+    command: Sequence[str], *, open_files: int, file_bytes: int | None = None
+) -> list[str]:
     """The command that runs ``command`` bounded, and killed when this process dies."""
     launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(open_files)]
-    return [*launcher, "--", *command]
+    return [*launcher, "-" if file_bytes is None else str(file_bytes), "--", *command]
 
 
 def children() -> set[int]:
@@ -168,9 +170,10 @@ class ProcessGroup:
         log: Path,
         open_files: int,
         register: ProcessRegister,
+        file_bytes: int | None = None,
         inherited_fds: Sequence[int] = (),
     ) -> ProcessGroup:
-        """Start a program.
+        """Start a program; no file that it writes may become larger than ``file_bytes``.
 
         Raises:
             OSError: it cannot be started: no such folder, no memory.
@@ -179,7 +182,7 @@ class ProcessGroup:
         try:
             with register.starting():
                 process = await asyncio.create_subprocess_exec(
-                    *launch_command(command, open_files=open_files),
+                    *launch_command(command, open_files=open_files, file_bytes=file_bytes),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

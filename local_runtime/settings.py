@@ -95,6 +95,9 @@ class Limits:
     requirements_timeout_s: float = 20 * 60.0
     log_file_bytes: int = 64 * _MIB
     open_files: int = 65_536
+    container_memory_bytes: int = 64 * _GIB
+    container_processes: int = 2_000
+    container_file_bytes: int = 20 * _GIB
     client_head_timeout_s: float = 20.0
     client_body_timeout_s: float = 120.0
     client_stall_timeout_s: float = 60.0

@@ -83,6 +83,31 @@ def members(groups: set[int]) -> dict[int, Members]:
     return {group: Members(pids[group], resident[group]) for group in pids}
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, and which others it belongs with."""
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+    state: bytes
+    resident_bytes: int
+
+
+def processes() -> Iterator[Process]:
+    """Every process of the machine."""
+    for pid, fields in _stats():
+        yield Process(
+            pid=pid,
+            parent=int(fields[1]),
+            group=int(fields[2]),
+            session=int(fields[3]),
+            state=fields[0],
+            resident_bytes=int(fields[21]) * _PAGE_BYTES,
+        )
+
+
 def _stats() -> Iterator[tuple[int, list[bytes]]]:
     """Every process and the fields that /proc has about it, from the third on."""
     try:

@@ -145,6 +145,7 @@ class Worker:
             cwd=plan.program.cwd,
             log=plan.log,
             open_files=self._limits.open_files,
+            file_bytes=self._limits.container_file_bytes,
             register=self.container.register,
             inherited_fds=plan.program.inherited_fds,
         )

@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,17 @@ EXIT_TIMEOUT_S = 60
 
 
 @contextlib.contextmanager
-def local_runtime(*, speed: float) -> Iterator[Mapping[str, str]]:
+def local_runtime(*, speed: float, arguments: Sequence[str] = ()) -> Iterator[Mapping[str, str]]:
     """Start the local runtime on a free port; give the environment of its clients.
 
     Args:
         speed: of the service's clock.
+        arguments: more of them, for ``up``.
     """
     command = [sys.executable, "-m", "local_runtime", "up", "--port", "0", "--speed", str(speed)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as runtime:
+    with subprocess.Popen(
+        [*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as runtime:
         try:
             port = _ready_port(runtime)
             print(f"local runtime on http://127.0.0.1:{port}", flush=True)

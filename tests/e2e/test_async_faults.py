@@ -13,12 +13,15 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+
+from tools import async_faults
 
 from .conftest import REGION, Runtime, wait_until
 
@@ -204,3 +207,10 @@ def test_every_accepted_request_ends_once_whatever_is_killed(
     if "--stack" not in roles:
         # Requests that a dying data plane was working on are worked on again, so none has failed.
         assert not any(request.failure_key in versions for request in accepted)
+
+
+def test_the_command_that_kills_accounts_for_every_request(tmp_path: Path) -> None:
+    figures = async_faults.run(tmp_path, requests=300, seed=3)
+
+    assert figures["accepted"] == figures["outputs"] + figures["failures"] == 300
+    assert async_faults.accounted_for(figures)
