@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.chromium import NODE_MODULES, launch
 from tests.browser.deployed import SPEED, Deployed
 from tests.browser.visitor import Visitor
 from tests.e2e.conftest import Runtime
+from tools.chromium import NODE_MODULES, launch
 
 Visit = Callable[..., Visitor]
 

@@ -93,7 +93,7 @@ def test_a_request_that_fails_shows_what_the_container_printed(
     _send(visitor, deployed.real_time, "trouble")
 
     expect(visitor.page.get_by_role("region", name="Answer", exact=True)).to_contain_text(
-        "HTTP 500"
+        "HTTP 424"
     )
     printed = visitor.page.get_by_role("region", name="Printed meanwhile")
     expect(printed).to_contain_text("ValueError: the payload asks for trouble")

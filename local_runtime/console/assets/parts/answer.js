@@ -10,11 +10,22 @@ export function answered({ status, headers, content, seconds: took }) {
   return [
     h("p", null, h("span", { class: `badge ${status < 300 ? "good" : "bad"}` }, `HTTP ${status}`), " ",
       h("b", null, seconds(took)), h("span", { class: "muted" }, ` in the browser · ${bytes(content.length)}${type ? ` of ${type}` : ""}`)),
-    body(text(content)),
+    said(text(content)),
     h("details", { class: "data" }, h("summary", null, "Headers"),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Headers of the answer" }, h("table", null,
         h("thead", null, h("tr", null, h("th", { scope: "col" }, "Header"), h("th", { scope: "col" }, "Value"))),
         h("tbody", null, headers.map(([name, value]) => h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "wrap" }, value))))))),
+  ];
+}
+
+/** A container's own words, where an error carries them inside its JSON. */
+function said(found) {
+  const original = parsed(found)?.OriginalMessage;
+  if (typeof original !== "string") return body(found);
+  return [
+    h("p", { class: "small muted" }, "The container said:"),
+    body(original),
+    h("details", { class: "data" }, h("summary", null, "The whole answer"), body(found)),
   ];
 }
 
@@ -39,10 +50,15 @@ function body(found) {
 }
 
 function indented(found) {
+  const document = parsed(found);
+  return document === undefined ? found : JSON.stringify(document, null, 2);
+}
+
+function parsed(found) {
   try {
-    return JSON.stringify(JSON.parse(found), null, 2);
+    return JSON.parse(found);
   } catch {
-    return found;
+    return undefined;
   }
 }
 

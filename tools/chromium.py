@@ -1,4 +1,4 @@
-"""The browser that the tests drive: the machine's, or the one that npm has brought."""
+"""The browser that shows the console here: the machine's, or the one that npm has brought."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Error, Playwright
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent.parent / "tests" / "browser"
 NODE_MODULES = FOLDER / "node_modules"
 _PACKAGE = NODE_MODULES / "@sparticuz" / "chromium"
 _UNPACKED = NODE_MODULES / ".cache" / "chromium"
