@@ -20,11 +20,9 @@ from benchmarking.journal import Journal, Thing, now
 from benchmarking.plan import Placement
 from benchmarking.removal import Notify, remove
 from hosting import limits, options
+from hosting.benchmark_policy import CREATOR, CREATOR_TAG, FOLDER, NAME_PREFIX
 
 VARIANT_NAME: Final = "AllTraffic"
-NAME_PREFIX: Final = "bench-"
-CREATOR_TAG: Final = "created-by"
-CREATOR: Final = "sagemaker-inference-benchmarking"
 RUN_TAG: Final = "benchmark-run"
 CREATED_TAG: Final = "benchmark-created-at"
 
@@ -220,7 +218,7 @@ class Deployment:
     def _place(self) -> str:
         """Bucket and folder for what has to be in S3."""
         bucket = self._bucket if self._bucket is not None else own_bucket(self._model)
-        return f"{bucket}/benchmarking"
+        return f"{bucket}/{FOLDER.rstrip('/')}"
 
     def _name(self, placement: Placement) -> str:
         """Random enough that two runs never meet: 32 bits of the run and 32 of the endpoint."""
