@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         "--state-dir",
         type=Path,
         metavar="DIR",
-        help="keep logs and installed requirements here (default: a temporary folder)",
+        help="keep everything here for the next time (default: a temporary folder)",
     )
     up.add_argument(
         "--handler-python",
