@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Final, Literal, get_args
 
+from benchmarking.queueing import covered, erlang_b
 from benchmarking.records import Cell, Traffic
 from benchmarking.traffic import HOURS, Day, day_of
 from benchmarking.usage import Usage, exact
@@ -276,7 +277,7 @@ class Curve:
             needed = int(rate_per_s / self.usage.capacity_per_s)
             needed += needed * self.usage.capacity_per_s < rate_per_s
         if self.min_instances == 0 and needed < 2:
-            return min(_covered(rate_per_s, self._stay_s), Decimal(self.max_instances))
+            return min(covered(rate_per_s, self._stay_s), Decimal(self.max_instances))
         return Decimal(min(max(needed, self.min_instances), self.max_instances))
 
     @property
@@ -374,29 +375,6 @@ def cost(
         prices=tuple(function.rates.values()),
         notes=tuple(notes),
     )
-
-
-def erlang_b(units: int, load: Decimal) -> Decimal:
-    """The share of requests that find every unit busy when nobody waits (Erlang's loss formula).
-
-    Requests beyond the provisioned concurrency spill over to on-demand capacity at once, so warm
-    units see just this. Arrivals are Poisson; the durations' distribution does not matter.
-
-    Args:
-        load: mean number of requests in service were there units without end.
-    """
-    blocked = Decimal(1)
-    for busy in range(1, units + 1):
-        blocked = load * blocked / (busy + load * blocked)
-    return blocked
-
-
-def _covered(rate_per_s: Decimal, stay_s: Decimal) -> Decimal:
-    """The share of time in which an instance is there that stays ``stay_s`` after each arrival.
-
-    Arrivals are Poisson: it is away only when none came in the last ``stay_s``.
-    """
-    return 1 - (-rate_per_s * stay_s).exp()
 
 
 def _rates(

@@ -19,11 +19,11 @@ from decimal import Decimal
 from typing import Final
 
 from benchmarking import statistics
-from benchmarking.cost import erlang_b
 from benchmarking.errors import RefusedError
 from benchmarking.experiment import Experiment
 from benchmarking.plan import Measurement, Placement, Trial
 from benchmarking.preflight import Preflight
+from benchmarking.queueing import erlang_b
 from benchmarking.records import Sample, read_samples
 from benchmarking.settings import Settings
 from hosting import limits
