@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from benchmarking import records
@@ -291,6 +292,7 @@ sections = st.dictionaries(
 )
 
 
+@hypothesis_settings(deadline=None)
 @given(sections, st.dictionaries(names, st.integers(0, 99), min_size=1))
 def test_an_edit_sets_what_was_asked_for_and_nothing_else(
     document: dict[str, dict[str, tuple[str, str]]], values: dict[str, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarking.records import Traffic
@@ -17,6 +17,7 @@ def test_traffic_without_a_shape_is_the_same_every_hour() -> None:
     assert Day().peak == 1
 
 
+@settings(deadline=None)
 @given(st.floats(1, HOURS))
 def test_a_day_with_a_peak_has_exactly_this_peak_and_loses_no_request(peak: float) -> None:
     day = with_peak(peak)
@@ -43,6 +44,7 @@ def test_weights_are_scaled_to_a_mean_of_one() -> None:
     assert day.levels == ((Decimal(0), 12), (Decimal(2), 12))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=HOURS, max_size=HOURS).filter(any))
 def test_any_weights_make_a_day(weights: list[float]) -> None:
     assert sum(from_weights(weights).shape) == HOURS
