@@ -71,8 +71,9 @@ $(RUNTIME): requirements.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	@touch $@
 
-$(DEV): requirements-dev.txt | $(RUNTIME)
+$(DEV): requirements-dev.txt tests/browser/package-lock.json | $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	$(BIN)/npm ci --prefix tests/browser --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 $(CDK): package-lock.json | $(RUNTIME)

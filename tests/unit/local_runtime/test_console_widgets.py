@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_runtime.console.dashboard_views import drawn, parsed
@@ -235,6 +235,7 @@ _JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # the first example compiles what the others use
 @given(
     kind=st.sampled_from(["metric", "text", "alarm", "log", 3]),
     properties=st.dictionaries(
