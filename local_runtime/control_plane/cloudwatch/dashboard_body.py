@@ -25,7 +25,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "alarm": ("alarms",),
     "explorer": ("metrics", "labels"),
     "custom": ("endpoint",),
-    "chart": ("chartType",),
+    "chart": (),
 }
 _WIDGET_MEMBERS: Final = ("type", "x", "y", "width", "height", "properties")
 _BODY_MEMBERS: Final = ("start", "end", "periodOverride", "widgets", "variables")
