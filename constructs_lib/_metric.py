@@ -19,6 +19,7 @@ def metric_of(
     statistic: str | None,
     period: cdk.Duration | None,
     namespace: metrics.Namespace | None = None,
+    configuration_name: str | None = None,
 ) -> cw.Metric:
     """Return the metric ``name`` of an endpoint of ``kind``, with exactly the dimensions it has.
 
@@ -29,6 +30,7 @@ def metric_of(
         statistic: without it, the first that the table names for the metric.
         period: one minute without it.
         namespace: needed where two of them use the name.
+        configuration_name: of the fleet to be measured alone, during an update.
 
     Raises:
         ValueError: the kind does not publish ``name``, or a dimension has no value.
@@ -39,10 +41,11 @@ def metric_of(
         raise ValueError(
             f"dimensions of {name} must give {', '.join(missing)}, got {sorted(dimensions)}"
         )
+    fleet = {} if configuration_name is None else {metrics.FLEET_DIMENSION: configuration_name}
     return cw.Metric(
         namespace=definition.namespace,
         metric_name=definition.name,
-        dimensions_map={key: dimensions[key] for key in definition.dimensions},
+        dimensions_map={**{key: dimensions[key] for key in definition.dimensions}, **fleet},
         statistic=definition.statistics[0] if statistic is None else statistic,
         period=cdk.Duration.minutes(1) if period is None else period,
     )

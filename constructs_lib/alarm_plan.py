@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cw
@@ -18,6 +18,7 @@ from constructs_lib.alarm_thresholds import (
     ServerlessThresholds,
 )
 from constructs_lib.alarm_watch import Watch
+from constructs_lib.instance_endpoint import InstanceEndpoint
 from constructs_lib.measures import MINUTE, EndpointMeasures
 from constructs_lib.monitored import Monitored
 
@@ -89,6 +90,20 @@ class AlarmPlan:
             copies = ComponentThresholds() if self.component is None else self.component
             yield from alarm_watch.of_component(minutely, copies)
 
+    def update_watches(self, variant: str | None) -> Iterator[Watch]:
+        """What is wrong with the new fleet alone, while an update is under way."""
+        endpoint = self.monitored.endpoint
+        if not isinstance(endpoint, InstanceEndpoint):
+            return
+        measures = self._measures(
+            variant, configuration_name=endpoint.cfn_endpoint_config.attr_endpoint_config_name
+        )
+        for watch in alarm_watch.of_requests(
+            measures, self._requests, self.monitored.objective, self._min_requests
+        ):
+            says = f"on the new fleet of an update, {watch.says}"
+            yield replace(watch, name=f"Update{watch.name}", says=says)
+
     def budget_pairs(self, variant: str | None) -> Iterator[tuple[Watch, Watch]]:
         """For each pair of windows, what goes off only together: the error budget goes too fast."""
         availability = self.monitored.objective.availability
@@ -125,7 +140,16 @@ class AlarmPlan:
             return given
         return 1 if self.monitored.kind == "async" else _FEW_REQUESTS
 
-    def _measures(self, variant: str | None, period: cdk.Duration = MINUTE) -> EndpointMeasures:
+    def _measures(
+        self,
+        variant: str | None,
+        period: cdk.Duration = MINUTE,
+        configuration_name: str | None = None,
+    ) -> EndpointMeasures:
         return EndpointMeasures(
-            self.monitored, variant_name=variant, period=period, fixed_name=True
+            self.monitored,
+            variant_name=variant,
+            period=period,
+            fixed_name=True,
+            configuration_name=configuration_name,
         )

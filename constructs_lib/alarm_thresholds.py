@@ -23,8 +23,9 @@ class RequestThresholds:
 
     Args:
         error_percent: more failed requests than that, in 3 of 5 minutes.
-        min_requests: with fewer in a minute or window, their share of failures says nothing; 20
-            without it, and 1 for a queue, where each failure is work that nobody repeats.
+        min_requests: with fewer in a minute or window, neither their share of failures nor their
+            latency says anything; 20 without it, and 1 for a queue, where each failure is work
+            that nobody repeats.
         burn_windows: in both windows of a pair, the error budget of the objective's availability
             goes faster than the pair's rate; none where it is empty.
     """

@@ -39,7 +39,6 @@ class Watch:
     of: int = 1
     reaches: bool = False
     takes_back: bool = False
-    ignores_few_samples: bool = False
 
     @property
     def comparison(self) -> cw.ComparisonOperator:
@@ -71,16 +70,13 @@ def of_requests(
         latency_ms = objective.latency.to_milliseconds()
         yield Watch(
             name="Latency",
-            # Not converted: CloudWatch weighs the number of samples of a bare metric alone.
-            metric=measures.published("ModelLatency", objective.statistic),
-            threshold=latency_ms * 1000,
-            says=f"{objective.statistic} of the time the model takes is above {latency_ms:g} ms"
-            f" ({latency_ms * 1000:g} microseconds)",
+            metric=measures.latency(objective.statistic, min_requests=min_requests).metric,
+            threshold=latency_ms,
+            says=f"{objective.statistic} of the time the model takes is above {latency_ms:g} ms",
             missing=_FINE,
             at_least=3,
             of=5,
             takes_back=True,
-            ignores_few_samples=True,
         )
 
 

@@ -21,6 +21,7 @@ from constructs_lib.alarm_thresholds import (
     ServerlessThresholds,
 )
 from constructs_lib.alarm_watch import Watch
+from constructs_lib.instance_endpoint import InstanceEndpoint
 from constructs_lib.monitored import Monitored
 from hosting import limits
 
@@ -65,6 +66,8 @@ class EndpointAlarms(Construct):
         serverless: of serverless endpoints.
         models: of multi-model containers.
         component: of inference components.
+        updates: whether the new fleet of an update is watched by itself, so that the old one's
+            successes do not hide its faults. For ``rollback`` alone: nobody is told.
 
     Raises:
         ValueError: thresholds are given that the endpoint's kind has no metrics for, or there are
@@ -84,7 +87,13 @@ class EndpointAlarms(Construct):
         serverless: ServerlessThresholds | None = None,
         models: ModelThresholds | None = None,
         component: ComponentThresholds | None = None,
+        updates: bool = False,
     ) -> None:
+        if updates and not isinstance(monitored.endpoint, InstanceEndpoint):
+            raise ValueError(
+                f"updates must be left out for {monitored.title}: no fleet of an update of its kind"
+                " is measured by itself"
+            )
         plan = AlarmPlan(
             monitored=monitored,
             requests=requests,
@@ -108,8 +117,12 @@ class EndpointAlarms(Construct):
                 for pair in plan.budget_pairs(variant)
             )
         self.composite = self._composite(rules)
+        if updates:
+            for variant in plan.variants:
+                for watch in plan.update_watches(variant):
+                    self._define(watch, plan.suffix(variant), silent=True)
 
-    def _define(self, watch: Watch, suffix: str) -> cw.IAlarmRule:
+    def _define(self, watch: Watch, suffix: str, *, silent: bool = False) -> cw.IAlarmRule:
         name = f"{watch.name}{suffix}"
         says = f"{self.monitored.title}: {watch.says}"
         alarm = cw.Alarm(
@@ -122,15 +135,14 @@ class EndpointAlarms(Construct):
             evaluation_periods=watch.of,
             datapoints_to_alarm=watch.at_least,
             treat_missing_data=watch.missing,
-            evaluate_low_sample_count_percentile="ignore" if watch.ignores_few_samples else None,
         )
         for rule in _ACTION_RULES:
             acknowledge(
                 alarm,
                 rule,
                 "the endpoint's composite alarm acts for it, so that one fault is one message"
-                if self._topic is not None
-                else "no topic was given: the alarm is for dashboards and rollouts to read",
+                if self._topic is not None and not silent
+                else "nobody is told of it: the alarm is for dashboards and rollouts to read",
             )
         self.alarms[name] = alarm
         if watch.takes_back:

@@ -55,11 +55,12 @@ class ExecutionRole(Construct):
             resource_name=f"{LOG_GROUP_PREFIX}/*",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
+        self._attached = [] if role is not None and _is_immutable(role) else [self.role]
         self.policy = iam.ManagedPolicy(
             self,
             "Policy",
             description="What SageMaker may do to run an inference endpoint",
-            roles=[] if role is not None and _is_immutable(role) else [self.role],
+            roles=self._attached,
             statements=[*_service_statements(log_groups), *(_vpc_statements() if in_vpc else [])],
         )
         if role is not None and _is_immutable(role):
@@ -79,6 +80,15 @@ class ExecutionRole(Construct):
             log_groups,
             "an endpoint's log group carries a name that is not known before the role",
         )
+
+    def further_policy(
+        self, scope: Construct, construct_id: str, *, description: str
+    ) -> iam.ManagedPolicy:
+        """Define another policy of the role, for what is defined after the model.
+
+        The model waits for ``policy``; what refers to the endpoint's configuration comes later.
+        """
+        return iam.ManagedPolicy(scope, construct_id, description=description, roles=self._attached)
 
     def allow(self, *actions: str, resource: str, wildcard_reason: str | None = None) -> None:
         """Add one statement to the policy.

@@ -75,6 +75,7 @@ class EndpointMeasures:
         period: of each value; one minute without it.
         fixed_name: whether metrics call the endpoint by the name that is known before it exists,
             so that what uses them can be defined first.
+        configuration_name: of the fleet to be measured alone, while an update is under way.
     """
 
     def __init__(
@@ -84,9 +85,11 @@ class EndpointMeasures:
         variant_name: str | None = None,
         period: cdk.Duration = MINUTE,
         fixed_name: bool = False,
+        configuration_name: str | None = None,
     ) -> None:
         self.monitored = monitored
         self.period = period
+        self._configuration_name = configuration_name
         names = monitored.variant_names
         if variant_name is not None and variant_name not in names:
             raise ValueError(
@@ -104,7 +107,11 @@ class EndpointMeasures:
         # Ids are unique in a graph: they name the metric, its statistic and whose it is.
         is_main = not names or self.variant_name == names[0]
         self._owner = "__".join(
-            [monitored.slug, *([] if is_main else [_slug(str(self.variant_name))])]
+            [
+                monitored.slug,
+                *([] if is_main else [_slug(str(self.variant_name))]),
+                *([] if configuration_name is None else ["new"]),
+            ]
         )
 
     @property
@@ -143,9 +150,26 @@ class EndpointMeasures:
         """
         return error_share_of([self], label, min_requests=min_requests)
 
-    def latency(self, statistic: str, label: str | None = None) -> Measure:
-        """Time that the containers took, in ms."""
-        return self._ms("ModelLatency", statistic, statistic if label is None else label)
+    def latency(
+        self, statistic: str, label: str | None = None, *, min_requests: int = 0
+    ) -> Measure:
+        """Time that the containers took, in ms.
+
+        Args:
+            statistic: ``Average``, ``p99`` and so on.
+            label: of the line; the statistic without it.
+            min_requests: in a period with fewer, the time counts as 0: a high percentile of few
+                requests is the slowest of them.
+        """
+        label = statistic if label is None else label
+        if min_requests == 0:
+            return self._ms("ModelLatency", statistic, label)
+        counts, source = self._counts(), self._source("ModelLatency", statistic)
+        expression = f"IF({counts.requests} >= {min_requests}, {source.id} / 1000, 0)"
+        sources = [source, counts.requests_source]
+        if self.is_queue:
+            sources.append(counts.errors_source)
+        return Measure(_expression(label, expression, sources, self.period), "ms")
 
     def overhead(self, statistic: str = "Average", label: str = "Added by SageMaker") -> Measure:
         """Time that SageMaker added, in ms; for serverless endpoints with cold starts."""
@@ -374,7 +398,7 @@ class EndpointMeasures:
     # -- how they are made
 
     def published(self, name: str, statistic: str, label: str | None = None) -> cw.Metric:
-        """A metric in the unit that SageMaker publishes, as alarms on percentiles want it."""
+        """A metric in the unit that SageMaker publishes it in."""
         metric = self._source(name, statistic).metric
         return metric if label is None else metric.with_(label=label)
 
@@ -452,6 +476,7 @@ class EndpointMeasures:
                 statistic=statistic,
                 period=self.period,
                 namespace=namespace,
+                configuration_name=self._configuration_name,
             ),
         )
 

@@ -133,6 +133,5 @@ def _alarm(
         treat_missing_data=watch.missing,
         evaluation_periods=watch.of,
         datapoints_to_alarm=watch.at_least,
-        evaluate_low_sample_count_percentile=False if watch.ignores_few_samples else None,
         actions_enabled=acts,
     )

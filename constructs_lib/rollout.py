@@ -9,6 +9,7 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cw
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 
 from constructs_lib.endpoint import Endpoint
@@ -212,8 +213,16 @@ def roll_out(endpoint: Endpoint, rollout: Rollout, alarms: Sequence[cw.Alarm]) -
         else [f"alarms must number {limits.ROLLBACK_ALARMS}, got {len(alarms)}"],
         *(_complaints_of_alarm(endpoint, alarm, rollout.wait.to_seconds()) for alarm in alarms),
     )
-    for alarm in alarms:
-        endpoint.execution_role.allow("cloudwatch:DescribeAlarms", resource=alarm.alarm_arn)
+    policy = endpoint.execution_role.further_policy(
+        endpoint, "RolloutPolicy", description="Which alarms SageMaker may watch during updates"
+    )
+    policy.add_statements(
+        iam.PolicyStatement(
+            actions=["cloudwatch:DescribeAlarms"],
+            resources=[alarm.alarm_arn for alarm in alarms],
+        )
+    )
+    endpoint.cfn_endpoint.node.add_dependency(policy)
     endpoint.cfn_endpoint.deployment_config = rollout.render([alarm.alarm_name for alarm in alarms])
 
 

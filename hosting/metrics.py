@@ -27,6 +27,10 @@ Unit = Literal["None", "Count", "Seconds", "Milliseconds", "Microseconds", "Perc
 Statistic = Literal["Average", "Sum", "Minimum", "Maximum", "SampleCount", "pNN"]
 
 PERIOD_S: Final = 60
+# While an update is under way, metrics of requests are also published for each fleet by itself,
+# with the name of its endpoint configuration as a further dimension.
+# Source: deployment-guardrails-configuration.html, "Monitor ... on new fleet" (2026-11-20)
+FLEET_DIMENSION: Final = "EndpointConfigName"
 
 _SECONDS_PER_UNIT: Final[Mapping[Unit, float]] = {
     "Seconds": 1.0,

@@ -89,15 +89,20 @@ class InferenceStack(cdk.Stack):
     def _alarms(self, endpoints: Sequence[Monitored]) -> list[EndpointAlarms]:
         topic = AlarmTopic(self, "AlarmTopic", encryption_key=self.key).topic
         cdk.CfnOutput(self, "AlarmTopicArn", value=topic.topic_arn)
-        found = [
-            EndpointAlarms(self, f"{each.endpoint.node.id}Alarms", monitored=each, topic=topic)
-            for each in endpoints
-        ]
         rollout = self.environment_settings.rollout
-        for alarms in found:
-            endpoint = alarms.monitored.endpoint
-            if rollout is not None and isinstance(endpoint, InstanceEndpoint):
-                endpoint.roll_out(rollout, alarms=alarms.rollback)
+        found = []
+        for each in endpoints:
+            guarded = each.endpoint if isinstance(each.endpoint, InstanceEndpoint) else None
+            alarms = EndpointAlarms(
+                self,
+                f"{each.endpoint.node.id}Alarms",
+                monitored=each,
+                topic=topic,
+                updates=rollout is not None and guarded is not None,
+            )
+            if rollout is not None and guarded is not None:
+                guarded.roll_out(rollout, alarms=alarms.rollback)
+            found.append(alarms)
         return found
 
     def _key(self, environment: Environment) -> kms.Key | None:

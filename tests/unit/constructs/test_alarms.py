@@ -156,14 +156,16 @@ def test_queue_without_datapoints_has_no_errors(
     assert _value(drawn, invocationsProcessed=processed, invocationFailures=failed) == share
 
 
-def test_latency_alarm_compares_microseconds_and_waits_for_samples(stack: cdk.Stack) -> None:
+@pytest.mark.parametrize(("requests", "compared"), [(20, 300), (19, 0), (None, None)])
+def test_latency_alarm_compares_milliseconds_of_enough_requests(
+    stack: cdk.Stack, requests: float | None, compared: float | None
+) -> None:
     _watch(stack, real_time(stack), objective=OBJECTIVE)
 
-    alarm, _ = _named(stack, "Latency")
-    assert alarm["ExtendedStatistic"] == "p99.9"
-    assert alarm["Threshold"] == 250_000
-    assert alarm["EvaluateLowSampleCountPercentile"] == "ignore"
-    assert "above 250 ms (250000 microseconds)" in alarm["AlarmDescription"]
+    alarm, drawn = _named(stack, "Latency")
+    assert _value(drawn, modelLatency_p99_9=300_000, invocations_=requests) == compared
+    assert alarm["Threshold"] == 250
+    assert "p99.9 of the time the model takes is above 250 ms" in alarm["AlarmDescription"]
 
 
 def test_without_a_latency_objective_there_is_no_latency_alarm(stack: cdk.Stack) -> None:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from constructs_lib import EndpointAlarms, InferenceDashboard
+from constructs_lib.instance_endpoint import InstanceEndpoint
 from hosting import limits, metrics
 from local_runtime.control_plane.cloudwatch import expressions
 from local_runtime.control_plane.cloudwatch.series_math import Series
@@ -39,7 +40,9 @@ def _drawn(case: Case) -> list[Drawn]:
 @cache
 def _watched(case: Case) -> list[Drawn]:
     stack = cdk.Stack(env=cdk.Environment(region="us-east-1"))
-    EndpointAlarms(stack, "Alarms", monitored=case.monitored(stack))
+    monitored = case.monitored(stack)
+    has_fleets = isinstance(monitored.endpoint, InstanceEndpoint)
+    EndpointAlarms(stack, "Alarms", monitored=monitored, updates=has_fleets)
     return [drawn for _, drawn in alarms(stack).values()]
 
 
@@ -50,7 +53,7 @@ def _definition(case: Case, published: Published) -> metrics.MetricDefinition:
         if each.name == published.name
         and each.namespace == published.namespace
         and each.kinds & set(case.kinds)
-        and set(each.dimensions) == set(published.dimensions)
+        and set(each.dimensions) == set(published.dimensions) - {metrics.FLEET_DIMENSION}
     ]
     assert len(found) == 1, f"{case.kinds} endpoints do not publish {published}"
     return found[0]
@@ -63,6 +66,15 @@ def test_metrics_are_published_by_the_kind_with_exactly_these_dimensions(case: C
         for published in drawn.metrics.values():
             definition = _definition(case, published)
             assert definition.supports(published.statistic), f"{drawn.where}: {published}"
+
+
+@every_case
+def test_single_fleets_are_asked_for_only_by_alarms_of_updates(case: Case) -> None:
+    for drawn in [*_drawn(case), *_watched(case)]:
+        for published in drawn.metrics.values():
+            of_one_fleet = metrics.FLEET_DIMENSION in published.dimensions
+            assert of_one_fleet == drawn.where.startswith("AlarmsUpdate"), drawn.where
+            assert not of_one_fleet or published.namespace == "AWS/SageMaker"
 
 
 @every_case

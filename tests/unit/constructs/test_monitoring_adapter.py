@@ -80,7 +80,6 @@ def test_facade_has_the_same_alarms(case: str) -> None:
                 alarm["DatapointsToAlarm"],
                 alarm["TreatMissingData"],
                 alarm["ComparisonOperator"],
-                alarm.get("EvaluateLowSampleCountPercentile") == "ignore",
             )
             for name, (alarm, drawn) in alarms(stack).items()
             if "WorkWithoutCapacity" not in name

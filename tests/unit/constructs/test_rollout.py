@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import aws_cdk as cdk
@@ -9,8 +10,9 @@ import pytest
 from aws_cdk import aws_cloudwatch as cw
 
 from constructs_lib import EndpointAlarms, Instances, InvocationScaling, Monitored, Rollout
+from hosting.metrics import FLEET_DIMENSION
 from tests.unit.constructs.conftest import only, statements
-from tests.unit.constructs.monitoring import OBJECTIVE, queue, real_time, two_variants
+from tests.unit.constructs.monitoring import OBJECTIVE, alarms, queue, real_time, two_variants
 
 
 def _alarms(stack: cdk.Stack, endpoint: Any) -> list[cw.Alarm]:
@@ -100,12 +102,15 @@ def test_alarms_of_requests_take_an_update_back(stack: cdk.Stack) -> None:
 def test_sagemaker_may_read_the_alarms_it_watches_and_no_others(stack: cdk.Stack) -> None:
     _deployed(stack, Rollout.canary(percent=50))
 
-    found = [
-        each["Resource"]["Fn::GetAtt"][0][:-8]
+    (statement,) = [
+        each
         for each in statements(stack, role="EndpointExecutionRole")
         if each["Action"] == "cloudwatch:DescribeAlarms"
     ]
-    assert found == ["AlarmsErrors", "AlarmsLatency"]
+    assert [each["Fn::GetAtt"][0][:-8] for each in statement["Resource"]] == [
+        "AlarmsErrors",
+        "AlarmsLatency",
+    ]
 
 
 def test_asynchronous_endpoints_roll_out_too(stack: cdk.Stack) -> None:
@@ -237,3 +242,37 @@ def test_refused_rollout_changes_nothing(stack: cdk.Stack) -> None:
         endpoint.roll_out(Rollout.canary(percent=50), alarms=_alarms(stack, endpoint))
 
     assert "DeploymentConfig" not in only(stack, "AWS::SageMaker::Endpoint")
+
+
+def test_new_fleet_is_watched_by_its_configurations_name(stack: cdk.Stack) -> None:
+    endpoint = _endpoint(stack)
+    monitored = Monitored(endpoint=endpoint, title="Screening", objective=OBJECTIVE)
+    watched = EndpointAlarms(stack, "Alarms", monitored=monitored, updates=True)
+
+    endpoint.roll_out(Rollout.canary(percent=50), alarms=watched.rollback)
+
+    found = {
+        name.removeprefix("Alarms")[:-8]: drawn.metrics.values()
+        for name, (_, drawn) in alarms(stack).items()
+        if "Update" in name
+    }
+    assert set(found) == {"UpdateErrors", "UpdateLatency"}
+    for metrics in found.values():
+        for published in metrics:
+            name = published.dimensions[FLEET_DIMENSION]
+            assert re.fullmatch(r"\$\{EndpointEndpointConfig\w+\.EndpointConfigName\}", name)
+            assert published.dimensions["EndpointName"] == "screening"
+
+
+def test_composite_alarm_leaves_updates_to_themselves(stack: cdk.Stack) -> None:
+    monitored = Monitored(endpoint=_endpoint(stack), title="Screening")
+    EndpointAlarms(stack, "Alarms", monitored=monitored, updates=True)
+
+    assert "Update" not in str(only(stack, "AWS::CloudWatch::CompositeAlarm")["AlarmRule"])
+
+
+def test_only_fleets_of_instances_are_watched_by_themselves(stack: cdk.Stack) -> None:
+    monitored = Monitored(endpoint=queue(stack), title="Summaries")
+
+    with pytest.raises(ValueError, match="updates must be left out for Summaries"):
+        EndpointAlarms(stack, "Alarms", monitored=monitored, updates=True)
