@@ -91,9 +91,8 @@ def _experiment(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    account = Account(
-        region=options.region or read_run(options.folder).region, profile=options.profile
-    )
+    region = read_run(options.folder).region if options.region is None else options.region
+    account = Account(region=region, profile=options.profile)
     with Reporter(quiet=options.quiet) as reporter:
         code = resume(account, options.folder, reporter)
     settings = Settings.from_json(read_run(options.folder).arguments)

@@ -103,10 +103,19 @@ def next_minute_s(account: Account) -> float:
     return minute_s - time.time() % minute_s
 
 
-def setups(cell: Cell) -> int | None:
-    """How many cold starts the service counted during a cell; None when it does not say."""
-    counts = {metric.name: metric.samples for metric in cell.metrics}
-    return int(counts[_SETUP]) if _SETUP in counts else None
+def setups(cells: Sequence[Cell]) -> dict[str, int]:
+    """How many cold starts the service counted during cells, where it says so.
+
+    The metric is there when there was one. Its absence says that there was none where the
+    endpoint's other cells show that it is published, and the cell's requests are counted.
+    """
+    counts = {cell.id: {each.name: each.samples for each in cell.metrics} for cell in cells}
+    published = {cell.endpoint_name for cell in cells if _SETUP in counts[cell.id]}
+    return {
+        cell.id: int(counts[cell.id].get(_SETUP, 0))
+        for cell in cells
+        if cell.endpoint_name in published and any(name in counts[cell.id] for name in _COUNTERS)
+    }
 
 
 def _metric(

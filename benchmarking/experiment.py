@@ -134,15 +134,16 @@ class Experiment:
 
     def _mark_counted(self, cell_ids: Sequence[str]) -> None:
         """Let CloudWatch's count of cold starts decide after gaps, where a cell has its minute."""
-        counted = {
-            cell.id: count
+        counted = cloudwatch.setups(self.recorder.run.cells)
+        gaps = {
+            cell.id: counted[cell.id]
             for cell in self.recorder.run.cells
             if cell.id in cell_ids
+            and cell.id in counted
             and cell.gap_s is not None
             and cell.gap_s >= PERIOD_S
-            and (count := cloudwatch.setups(cell)) is not None
         }
-        if counted:
+        if gaps:
             self.recorder.remark(
-                {cell_id: partial(slowest, count=count) for cell_id, count in counted.items()}
+                {cell_id: partial(slowest, count=count) for cell_id, count in gaps.items()}
             )
