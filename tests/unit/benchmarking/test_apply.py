@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -58,9 +59,11 @@ def left_by_a_run(folder: Path, *, latency_s: float = 0.05, **changes: Any) -> P
     }
     folder.mkdir()
     records.write_run(folder, Run(**(fields | changes)))
+    chance = random.Random(1)  # noqa: S311 - latencies, not secrets
     with (folder / records.SAMPLES_FILE).open("w") as stream:
         for number in range(1000):
             sent_s = number / 100
+            done_s = sent_s + latency_s * chance.uniform(1, 1.5)
             records.write_sample(
                 stream,
                 Sample(
@@ -70,8 +73,8 @@ def left_by_a_run(folder: Path, *, latency_s: float = 0.05, **changes: Any) -> P
                     payload=0,
                     intended_s=sent_s,
                     sent_s=sent_s,
-                    first_byte_s=sent_s + latency_s,
-                    done_s=sent_s + latency_s,
+                    first_byte_s=done_s,
+                    done_s=done_s,
                     status=200,
                     outcome="ok",
                     error=None,
