@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ Json = dict[str, Any]
 
 _MOST_HISTORY: Final = 100
 _SCALING: Final = ":scalingPolicy:"
+_ARN: Final = re.compile(r"arn:aws[a-z-]*:cloudwatch:[^:\s]*:[^:\s]*:alarm:")
 # What needs somebody comes first.
 _ORDER: Final = ("ALARM", "INSUFFICIENT_DATA", "OK")
 _COMPARED: Final = {
@@ -79,10 +81,10 @@ def details(book: AlarmBook, region: str, name: str) -> Json:
         **summary(alarm),
         "history": history[:_MOST_HISTORY],
         "actions": {state: alarm.actions(state) for state in ("ALARM", "OK", "INSUFFICIENT_DATA")},
-        "children": [
+        "below": [
             summary(child)
             for each in (() if alarm.composite is None else alarm.composite.alarms)
-            if (child := book.find(region, each.rpartition(":alarm:")[2])) is not None
+            if (child := book.find(region, _own_name(each))) is not None
         ],
     }
 
@@ -99,11 +101,25 @@ def summary(alarm: Alarm) -> Json:
         "since_s": alarm.transitioned_at_s,
         "description": alarm.request.get("AlarmDescription"),
         "condition": _condition(alarm.request),
+        "children": []
+        if alarm.composite is None
+        else [_own_name(n) for n in alarm.composite.alarms],
         "actions_enabled": alarm.actions_enabled,
         # One that only calls a scaling policy is raised in the ordinary course of things.
         "scales": is_for_scaling(alarm),
         "endpoints": sorted(_endpoints(alarm)),
     }
+
+
+def worth_a_look(alarms: Iterable[Json]) -> list[Json]:
+    """Of summaries, those that are raised: neither for scaling, nor told by one above them."""
+    raised = [alarm for alarm in alarms if alarm["state"] == "ALARM" and not alarm["scales"]]
+    told = {name for alarm in raised for name in alarm["children"]}
+    return [alarm for alarm in raised if alarm["name"] not in told]
+
+
+def _own_name(name_or_arn: str) -> str:
+    return name_or_arn.rpartition(":alarm:")[2]
 
 
 def is_for_scaling(alarm: Alarm) -> bool:
@@ -114,7 +130,7 @@ def is_for_scaling(alarm: Alarm) -> bool:
 
 def _condition(request: Mapping[str, Any]) -> str:
     if "AlarmRule" in request:
-        return str(request["AlarmRule"])
+        return _ARN.sub("", str(request["AlarmRule"]))
     if "Threshold" not in request:  # a band of anomaly detection, which has none
         return str(request["ComparisonOperator"])
     comparison = _COMPARED.get(request["ComparisonOperator"], request["ComparisonOperator"])

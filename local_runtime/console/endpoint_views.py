@@ -112,7 +112,7 @@ class EndpointViews:
             "variants": [
                 _variant(variant, current.get(variant.name, {})) for variant in spec.variants
             ],
-            "alarm_states": [alarm["state"] for alarm in alarms if not alarm["scales"]],
+            "raised": [alarm["name"] for alarm in alarm_views.worth_a_look(alarms)],
             "numbers": _numbers(scene, name, spec.kind),
         }
 

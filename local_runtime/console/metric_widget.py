@@ -278,13 +278,16 @@ def _axes(given: object, lines: Sequence[_Line], region: str, scene: Scene) -> J
         units = {_unit(line, region, scene) for line in own}
         unit = units.pop() if len(units) == 1 else None
         label = axis.get("label")
-        named = _UNITS_BY_LABEL.get(str(label).lower()) if unit is None else None
+        named = _UNITS_BY_LABEL.get(str(label).lower())
+        if unit is None:
+            unit = named
         axes[side] = {
             "used": bool(own),
+            # Beside numbers that carry their unit, its name alone says nothing.
             "label": None if named is not None or label is None else str(label),
             "min": _bound(axis, "min", side),
             "max": _bound(axis, "max", side),
-            "unit": unit if named is None else named,
+            "unit": unit,
         }
     return axes
 

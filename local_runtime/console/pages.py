@@ -108,9 +108,11 @@ class Pages:
     def overview(self, question: Question, _: str) -> Json:
         """Everything of a region in a line each."""
         scene = self._scene(question, default=_SHORT)
+        alarms = alarm_views.in_region(scene.alarms, scene.region)
         return {
             "endpoints": self._endpoints.all(scene),
-            "alarms": alarm_views.in_region(scene.alarms, scene.region),
+            "raised": alarm_views.worth_a_look(alarms),
+            "watching": sum(not alarm["scales"] for alarm in alarms),
             "dashboards": self._dashboards(scene.region),
             "activities": self._scaling.newest(scene.region, _NEWEST_ACTIVITIES),
         }

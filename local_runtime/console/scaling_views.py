@@ -51,8 +51,9 @@ class ScalingViews:
         return self._listed("DescribeScalingActivities", "ScalingActivities", region, **more)
 
     def newest(self, region: str, limit: int) -> list[Json]:
-        """A line for each of the newest activities."""
-        return [_activity(activity) for activity in self.activities(region)[:limit]]
+        """A line for each of the newest activities that did something."""
+        done = [each for each in self.activities(region) if "NotScaledReasons" not in each]
+        return [_activity(activity) for activity in done[:limit]]
 
     def _listed(self, operation: str, member: str, region: str, **more: Any) -> list[Json]:
         answer = self._api.call(operation, {"ServiceNamespace": NAMESPACE, **more}, region)

@@ -10,7 +10,7 @@ export function dataTable(drawing) {
   return h("details", { class: "data", "data-key": "data" },
     h("summary", null, "Numbers", h("span", { class: "sr" }, ` of ${title}`)),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Numbers of ${title}` },
-      summaryTable(drawing), pointTable(drawing)));
+      summaryTable(drawing), levelTable(drawing), pointTable(drawing)));
 }
 
 export function summaryTable({ lines, period_s: period }) {
@@ -23,6 +23,16 @@ export function summaryTable({ lines, period_s: period }) {
       [line.latest, line.smallest, line.largest, line.average].map((value) =>
         h("td", { class: "number" }, amount(value, line.unit))),
       h("td", { class: "number" }, number(line.count))))));
+}
+
+function levelTable({ levels, axes }) {
+  if (levels.length === 0) return null;
+  return h("table", null,
+    h("caption", null, "Levels"),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Level"), h("th", { scope: "col", class: "number" }, "Value"))),
+    h("tbody", null, levels.map((level) => h("tr", null,
+      h("th", { scope: "row" }, level.labels.join(" – ") || "without a name"),
+      h("td", { class: "number" }, level.values.map((value) => amount(value, axes[level.axis].unit)).join(" – "))))));
 }
 
 function pointTable({ lines, times, values }) {

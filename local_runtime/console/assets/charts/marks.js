@@ -13,12 +13,13 @@ export function marks(plot, { levels, moments, axes }) {
   ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
   ctx.clip();
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-  for (const level of levels) drawLevel(plot, level, axes[level.axis].unit);
+  const named = [];  // heights that have a name already
+  for (const level of levels) drawLevel(plot, level, axes[level.axis].unit, named);
   for (const mark of moments) drawMoment(plot, mark);
   ctx.restore();
 }
 
-function drawLevel(plot, level, unit) {
+function drawLevel(plot, level, unit, named) {
   const { ctx, bbox } = plot;
   if (plot.scales[level.axis] === undefined) return;
   const places = level.values.map((value) => plot.valToPos(value, level.axis, true));
@@ -30,7 +31,13 @@ function drawLevel(plot, level, unit) {
   if (level.fill === "between") ctx.fillRect(bbox.left, high, bbox.width, low - high);
   stroke(plot, level.colour ?? LEVEL, places.map((y) => [bbox.left, y, bbox.left + bbox.width, y]));
   const name = level.labels.join(" – ") || level.values.map((value) => amount(value, unit)).join(" – ");
-  write(plot, name, bbox.left + 6 * devicePixelRatio, high > bbox.top + 18 * devicePixelRatio ? high - 5 * devicePixelRatio : high + 13 * devicePixelRatio, "left");
+  const near = named.filter((height) => Math.abs(height - high) < 14 * devicePixelRatio).length;
+  named.push(high);
+  // The second name at a height goes to the other end; for a third there is no room, the table has it.
+  if (near > 1) return;
+  const x = near === 0 ? bbox.left + 6 * devicePixelRatio : bbox.left + bbox.width - 6 * devicePixelRatio;
+  const y = high > bbox.top + 18 * devicePixelRatio ? high - 5 * devicePixelRatio : high + 13 * devicePixelRatio;
+  write(plot, name, x, y, near === 0 ? "left" : "right");
 }
 
 function drawMoment(plot, mark) {

@@ -19,9 +19,7 @@ export const overviewPage = {
     return { ...overview, running };
   },
 
-  view({ endpoints, alarms, dashboards, activities, running }, context) {
-    const watching = alarms.filter((alarm) => !alarm.scales);
-    const raised = watching.filter((alarm) => alarm.state === "ALARM");
+  view({ endpoints, raised, watching, dashboards, activities, running }, context) {
     return [
       heading("Overview", { aside: rangePicker(context, context.range ?? "PT1H") }),
       h("section", { class: "panel", "aria-labelledby": "endpoints" },
@@ -31,11 +29,11 @@ export const overviewPage = {
         h("section", { class: "panel", "aria-labelledby": "alarms" },
           h("h2", { id: "alarms" }, "Alarms"),
           raised.length === 0
-            ? h("p", { class: "empty" }, watching.length === 0 ? "No alarm watches anything, but for scaling." : `None of ${plural(watching.length, "alarm")} is raised.`)
+            ? h("p", { class: "empty" }, watching === 0 ? "No alarm watches anything, but for scaling." : `None of ${plural(watching, "alarm")} is raised.`)
             : h("ul", { class: "plain-list" }, raised.map((alarm) => h("li", { "data-key": alarm.name },
               badge(alarm.state), " ", h("a", { href: to(["alarms", alarm.name]) }, alarm.name),
-              h("p", { class: "small muted wrap" }, `${ago(alarm.since_s)}: ${alarm.condition}`)))),
-          alarms.length > 0 && h("p", { class: "small" }, h("a", { href: to(["alarms"]) }, "All alarms"))),
+              h("p", { class: "small muted wrap" }, `${ago(alarm.since_s)}: ${alarm.description ?? alarm.condition}`)))),
+          h("p", { class: "small" }, h("a", { href: to(["alarms"]) }, "All alarms"))),
         h("section", { class: "panel", "aria-labelledby": "dashboards" },
           h("h2", { id: "dashboards" }, "Dashboards"),
           dashboards.length === 0
@@ -44,7 +42,7 @@ export const overviewPage = {
               h("li", { "data-key": each.name }, h("a", { href: to(["dashboards", each.name]) }, each.name))))),
         h("section", { class: "panel", "aria-labelledby": "activities" },
           h("h2", { id: "activities" }, "Scaling"),
-          activityList(activities, { withEndpoint: true }))),
+          activityList(activities, { brief: true }))),
     ];
   },
 };
@@ -71,7 +69,7 @@ function endpointTable(endpoints, running) {
 }
 
 function alarmCount(endpoint) {
-  const raised = endpoint.alarm_states.filter((state) => state === "ALARM").length;
+  const raised = endpoint.raised.length;
   return raised > 0 && [" ", h("span", { class: "badge bad" }, plural(raised, "alarm"))];
 }
 
