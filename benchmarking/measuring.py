@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarking import cloudwatch, quote
+from benchmarking import cloudwatch, quote, wording
 from benchmarking.aws import Account, explained
 from benchmarking.client_pool import UnreachableError
 from benchmarking.coldness import Coldness
@@ -94,8 +94,8 @@ class Bench:
         budget, expected = self.rules.budget_usd, self.quote([[trial]]).usd
         if budget is not None and expected is not None and self.spent + expected > budget:
             raise BudgetError(
-                f"{trial.placement.key} would cost about ${expected:.4f}, which with the"
-                f" ${self.spent:.4f} so far exceeds the budget of ${budget}"
+                f"{trial.placement.key} would cost about {wording.usd(float(expected))}, which with"
+                f" the {wording.usd(float(self.spent))} so far exceeds the budget of ${budget}"
             )
 
     def sleep(self, seconds: float) -> None:

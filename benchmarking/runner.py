@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchmarking import cold, compare, concurrency, price_list, search, stability
+from benchmarking import cold, compare, concurrency, price_list, search, stability, wording
 from benchmarking.aws import Account, explained
 from benchmarking.deployment import Deployment
 from benchmarking.errors import DONE, FAILED, INTERRUPTED, BenchmarkError, BudgetError, RefusedError
@@ -278,8 +278,8 @@ def _check_budget(settings: Settings, expected: Quote) -> None:
         )
     if expected.usd > Decimal(settings.budget_usd):
         raise RefusedError(
-            f"budget_usd must be at least ${expected.usd:.4f}, which this plan costs about, got"
-            f" ${settings.budget_usd}; fewer sizes, a shorter duration or a lower rate cost less"
+            f"budget_usd must be at least {wording.usd(float(expected.usd))}, which this plan costs"
+            f" about, got ${settings.budget_usd}; fewer sizes, a shorter duration or a lower rate cost less"
         )
 
 

@@ -28,8 +28,8 @@ def summary_table(summary: Summary) -> str:
     ]
     parts += ["", *reasons] if reasons else []
     parts.append(f"\n{summary.recommendation.sentence}")
-    # What is INVALID stands above, with its reason.
-    others = [text for text in summary.warnings if not text.startswith("INVALID")]
+    # Cells that do not count stand above, with their reasons.
+    others = [text for text in summary.warnings if not text.startswith(("INVALID", "FAILED"))]
     parts += [f"warning: {text}" for text in others]
     return "\n".join(parts)
 
@@ -38,7 +38,7 @@ def quote_table(quote: Quote) -> str:
     """One line per endpoint, then the sums."""
     header = ("endpoint", "cells", "requests", "minutes", "USD", "")
     parts = [columns([header, *(_quoted(line) for line in quote.lines)])]
-    usd = "unknown" if quote.usd is None else f"${quote.usd:.4f}"
+    usd = "unknown" if quote.usd is None else wording.usd(float(quote.usd))
     parts.append(
         f"\n{quote.endpoints} endpoints, about {quote.requests:,.0f} requests,"
         f" {quote.minutes:.1f} minutes and {usd} at AWS's prices"
@@ -94,7 +94,7 @@ def _share(share: Bounded | None) -> str:
 def _quoted(line: Line) -> tuple[str, ...]:
     if line.infeasible is not None:
         return line.key, "", "", "", "", f"not possible: {line.infeasible}"
-    usd = "unknown" if line.usd is None else f"{line.usd:.4f}"
+    usd = "unknown" if line.usd is None else wording.usd(float(line.usd))
     return (
         line.key,
         str(line.cells),
