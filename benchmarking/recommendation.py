@@ -24,6 +24,7 @@ from benchmarking.verdict import (
     within,
 )
 
+_LISTED_MOST: Final = 3
 _SLOWER: Final = "slower than the recommended one"
 
 
@@ -84,9 +85,10 @@ def _nothing_meets(measured: Sequence[CellSummary], objective: Objective, *, out
     wanted = describe(objective)
     undecided = [cell.label for cell in measured if cell.judgement == "not-shown"]
     if undecided:
+        where = _listed(undecided) if len(undecided) <= _LISTED_MOST else f"{len(undecided)} cells"
         return (
             f"Nothing is shown to meet the objective ({wanted}): the samples are too small to "
-            f"decide for {_listed(undecided)}. Measure longer."
+            f"decide for {where}. Measure longer."
         )
     if any(cell.judgement == "meets" for cell in measured):
         return f"What meets the objective ({wanted}) is too small for this traffic."

@@ -140,8 +140,8 @@ def count(value: float) -> str:
 
 
 def count_short(value: float) -> str:
-    """A number of requests for an axis: ``850``, ``20k``, ``5M``, ``1G``."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    """A number of requests for an axis: ``850``, ``20k``, ``5M``, ``1B``."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{number(value / size)}{letter}"
     return number(value)
