@@ -168,7 +168,6 @@ async def _measure(job: Job, driver: Driver, recording: Callable[[Recorder], Non
             finally:
                 driver.close()
                 session.stop()
-                await asyncio.sleep(0)  # cancelled waits for outputs write their rows
                 measured.cpu_share = meter.cpu_share()
                 clock.stepped()
                 measured.clock_step_s = clock.step_s

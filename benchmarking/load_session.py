@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarking.client_connection import Connection
 from benchmarking.client_outcome import outcome_of
 from benchmarking.client_pool import Pool, Waiting
-from benchmarking.load_output import OutputWatch
+from benchmarking.load_output import Output, OutputWatch
 from benchmarking.load_recorder import UNREACHED, Recorder
 from benchmarking.records import Outcome
 from benchmarking.signing import SignedRequests
@@ -49,7 +49,7 @@ class Session:
         # All requests have one timeout, so they expire in the order in which they were sent.
         self._deadlines: deque[tuple[float, Connection, int]] = deque()
         self._in_flight: dict[int, Connection | None] = {}  # None: no connection yet
-        self._outputs: dict[int, asyncio.Task[None]] = {}
+        self._outputs: dict[int, _Expected] = {}
 
     @property
     def outstanding(self) -> int:
@@ -63,7 +63,7 @@ class Session:
             self._in_flight[number] = None
             self._pool.wait(
                 Waiting(
-                    lambda connection: self._send(connection, number),
+                    lambda connection: self._connected(connection, number),
                     lambda _: self._unreachable(number),
                 )
             )
@@ -90,8 +90,9 @@ class Session:
                 self._unsent_row(number, "other", STOPPED)
             else:
                 connection.give_up("other", STOPPED)
-        for task in list(self._outputs.values()):
-            task.cancel()
+        for number in list(self._outputs):
+            self._outputs[number].task.cancel()
+            self._output_row(number, Output(monotonic(), 0, ("other", STOPPED)))
 
     # -- User of connections
 
@@ -138,6 +139,12 @@ class Session:
         connection.send(number, request.pieces, self)
         self._deadlines.append((connection.sent_s + self._timeout_s, connection, number))
 
+    def _connected(self, connection: Connection, number: int) -> None:
+        if number in self._in_flight:
+            self._send(connection, number)
+        else:  # the load was stopped meanwhile
+            self._pool.release(connection)
+
     def _unreachable(self, number: int) -> None:
         if number in self._in_flight:
             self._unsent_row(number, *UNREACHED)
@@ -150,19 +157,33 @@ class Session:
 
     def _await_output(self, connection: Connection) -> None:
         assert self._watch is not None
-        number, sent_s, first_s = connection.number, connection.sent_s, connection.first_s
-        head = connection.head
+        number, sent_s = connection.number, connection.sent_s
+        watch, head = self._watch, connection.head
 
         async def follow() -> None:
-            assert self._watch is not None
-            try:
-                output = await self._watch.output(head, sent_s, sent_s + self._timeout_s)
-                done_s, size, end = output.done_s, output.size, output.end
-            except asyncio.CancelledError:
-                # Only ``stop`` cancels: it wants the row, and nothing after it.
-                done_s, size, end = monotonic(), 0, ("other", STOPPED)
-            del self._outputs[number]
-            self._recorder.add(number, sent_s, first_s, done_s, _ACCEPTED, size, end)
-            self._ended(number)
+            output = await watch.output(head, sent_s, sent_s + self._timeout_s)
+            self._output_row(number, output)
 
-        self._outputs[number] = asyncio.get_running_loop().create_task(follow())
+        task = asyncio.get_running_loop().create_task(follow())
+        self._outputs[number] = _Expected(task, sent_s, connection.first_s)
+
+    def _output_row(self, number: int, output: Output) -> None:
+        expected = self._outputs.pop(number)
+        self._recorder.add(
+            number,
+            expected.sent_s,
+            expected.first_s,
+            output.done_s,
+            _ACCEPTED,
+            output.size,
+            output.end,
+        )
+        self._ended(number)
+
+
+class _Expected(NamedTuple):
+    """A request that was accepted, and whose output is waited for."""
+
+    task: asyncio.Task[None]
+    sent_s: float
+    first_s: float

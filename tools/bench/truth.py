@@ -18,17 +18,15 @@ from typing import Final
 import boto3
 from botocore.credentials import ReadOnlyCredentials
 
-from benchmarking.coldness import Coldness, Row
-from benchmarking.load import Target, run_closed, run_open
+from benchmarking.load import Target, run_closed
 from benchmarking.payloads import Payload
-from benchmarking.plan import Placement
-from benchmarking.records import Cell, ClientHealth, Sample
-from benchmarking.statistics import Estimate, percentile, share_of
-from benchmarking.workload import poisson
+from benchmarking.records import SUMMARY_FILE, Sample, read_samples
+from benchmarking.statistics import share_of
 from tools.bench import page
 from tools.bench.servers.known_runtime import blocked_share, quantile_s
 from tools.bench.subjects import (
     BUILD,
+    ROOT,
     SERVERS,
     Question,
     SkippedError,
@@ -45,12 +43,14 @@ RATE_PER_S: Final = 60.0
 CLOSED: Final = (2, 4)  # MaxConcurrency and clients of the closed loop, as the old toolkit has it
 _OLD: Final = "sm-serverless-benchmarking"
 _OLD_VERSION: Final = "0.2.3"
-_OLD_TIMEOUT_S: Final = 600
+_WARM_UP_S: Final = 5.0
+_TIMEOUT_S: Final = 600
 _KEYS: Final = ReadOnlyCredentials("benchmark", "benchmark", None)
 _REGION: Final = "us-east-1"
 _BODY: Final = b"2,1,0.25"
 
-Log = list[tuple[float, float | None, float]]
+# When, service time (None: throttled), cold start time, how long it really took.
+Log = list[tuple[float, float | None, float, float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +69,14 @@ class Truth:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
+        self.client_environment = {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": _KEYS.access_key,
+            "AWS_SECRET_ACCESS_KEY": _KEYS.secret_key,
+            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "MPLBACKEND": "Agg",
+        }
         self._sagemaker = boto3.client(
             "sagemaker",
             endpoint_url=self.url,
@@ -112,7 +120,7 @@ def main(*, quick: bool) -> int:
     with program(server, folder=BUILD / "known"):
         _await(port, question)
         truth = Truth(port)
-        ours, health = _open_loop(truth, seconds=30 if quick else 90)
+        ours, invalid = _open_loop(truth, seconds=30 if quick else 90)
         ours += _closed_loop(truth, requests=400 if quick else 1000)
         try:
             theirs = _old_toolkit(truth, invocations=100 if quick else 300)
@@ -120,12 +128,12 @@ def main(*, quick: bool) -> int:
         except SkippedError as error:
             theirs, skipped = [], f"\n\n{_OLD} is not in a table: {error}."
             print(f"{_OLD}: skipped, {error}", file=sys.stderr, flush=True)
-    section = _section(ours, health, theirs, quick=quick) + skipped
+    section = _section(ours, invalid, theirs, quick=quick) + skipped
     page.put_section(HEADING, section)
     print(section)
     wrong = [line.what for line in ours if line.verdict.startswith("**")]
-    if wrong or not health.valid:
-        print(f"not as it should be: {wrong}, {health.reasons}", file=sys.stderr)
+    if wrong or invalid is not None:
+        print(f"not as it should be: {wrong}, {invalid}", file=sys.stderr)
     return 1 if wrong else 0
 
 
@@ -149,55 +157,72 @@ def _await(port: int, question: Question) -> None:
 # -- ours
 
 
-def _open_loop(truth: Truth, *, seconds: float) -> tuple[list[Line], ClientHealth]:
-    warm_up_s = 5.0
-    target = truth.deploy("ours-open", MAX_CONCURRENCY)
-    plan = poisson(RATE_PER_S, warm_up_s + seconds, SEED)
-    samples: list[Sample] = []
-    payloads = [Payload(body=_BODY, content_type="text/csv")]
-    health = run_open(
-        target,
-        payloads,
-        plan,
-        cell="open",
-        seed=SEED,
-        warm_up_s=warm_up_s,
-        on_sample=samples.append,
+def _open_loop(truth: Truth, *, seconds: int) -> tuple[list[Line], str | None]:
+    """The command as users run it; also why it calls its measurement invalid, if it does."""
+    folder = BUILD / "truth"
+    out = folder / f"run-{time.time_ns()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    payloads = folder / "payloads.jsonl"
+    payloads.write_text(json.dumps({"body": _BODY.decode(), "content_type": "text/csv"}) + "\n")
+    before = set(truth.logs())
+    command = [sys.executable, "-m", "benchmarking", "concurrency", "--model-name", "known"]
+    command += ["--payloads", str(payloads), "--out", str(out), "--memory-sizes", "1024"]
+    command += ["--max-concurrency", str(MAX_CONCURRENCY), "--rate", f"{RATE_PER_S:g}"]
+    command += ["--duration", str(seconds), "--warm-up", f"{_WARM_UP_S:g}", "--seed", str(SEED)]
+    print("benchmarking: running", flush=True)
+    run = subprocess.run(
+        [*command, "--no-metrics", "--quiet"],
+        cwd=ROOT,
+        env={**os.environ, **truth.client_environment},
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
+        check=False,
     )
-    samples.sort(key=lambda sample: sample.number)
-    log = truth.logs()["ours-open"]
-    measured = [sample for sample in samples if sample.phase == "measure"]
-    good_ms = [sample.latency_s * 1e3 for sample in measured if sample.outcome == "ok"]
-    throttled = share_of([sample.outcome == "throttle" for sample in measured])
-    count = sum(sample.outcome == "throttle" for sample in samples)
-    true_count = sum(row[1] is None for row in log)
+    if not (out / SUMMARY_FILE).exists():
+        raise RuntimeError(f"it ended with exit code {run.returncode}: {run.stderr.strip()}")
+    (cell,) = json.loads((out / SUMMARY_FILE).read_text())["cells"]
+    samples = list(read_samples(out))
+    (log,) = (rows for name, rows in truth.logs().items() if name not in before)
+    marks = [sample.cold for sample in sorted(samples, key=_number) if sample.cold is not None]
+    served = [row for row in log if row[1] is not None]
+    cold = share_of(marks)
+    percentiles, throttled = cell["latency"]["percentiles"], cell["throttle_share"]
     blocked = blocked_share(RATE_PER_S, MAX_CONCURRENCY)
     lines = [
-        _within("p50 of the good answers, ms", quantile_s(0.5) * 1e3, percentile(good_ms, 50)),
-        _within("p99 of the good answers, ms", quantile_s(0.99) * 1e3, percentile(good_ms, 99)),
-        _within("share of throttled requests, %", blocked * 100, _times(throttled, 100)),
-        _exactly("throttled requests", true_count, count),
-        _exactly("requests that reached the runtime", len(log), len(samples)),
-        *_cold(samples, log),
-    ]
-    return lines, health
-
-
-def _cold(samples: Sequence[Sample], log: Log) -> list[Line]:
-    """Cold starts, told from what the client saw."""
-    placement = Placement(option="serverless", memory_size_mb=1024, max_concurrency=MAX_CONCURRENCY)
-    rows = [Row(sample.sent_s, sample.done_s, sample.outcome) for sample in samples]
-    marks = Coldness(placement).mark(Cell(id="open", option="serverless"), rows)
-    known = [mark for mark in marks if mark is not None]
-    served = [row for row in log if row[1] is not None]
-    true_cold = sum(row[2] > 0 for row in served)
-    return [
+        *(
+            _within(
+                f"p{q} of the good answers, ms (drawn from {quantile_s(q / 100) * 1e3:.2f})",
+                _really_took_s(log, q / 100) * 1e3,
+                percentiles.get(f"p{q}"),
+            )
+            for q in (50, 99)
+        ),
+        _within("share of throttled requests, %", blocked * 100, throttled, factor=100),
         _within(
             "share of cold starts among the requests that were served, %",
-            true_cold / len(served) * 100,
-            _times(share_of(known), 100),
-        )
+            sum(row[2] > 0 for row in served) / len(served) * 100,
+            {"value": cold.value, "low": cold.low, "high": cold.high},
+            factor=100,
+        ),
+        _exactly(
+            "throttled requests",
+            sum(row[1] is None for row in log),
+            sum(sample.outcome == "throttle" for sample in samples),
+        ),
+        _exactly("requests that reached the runtime", len(log), len(samples)),
     ]
+    return lines, None if cell["state"] != "invalid" else "; ".join(cell["reasons"])
+
+
+def _really_took_s(log: Log, p: float) -> float:
+    """Quantile of what the runtime did after the warm-up."""
+    took = sorted(row[3] for row in log if row[1] is not None and row[0] - log[0][0] >= _WARM_UP_S)
+    return took[math.ceil(p * len(took)) - 1]
+
+
+def _number(sample: Sample) -> int:
+    return sample.number
 
 
 def _closed_loop(truth: Truth, *, requests: int) -> list[Line]:
@@ -220,27 +245,15 @@ def _closed_loop(truth: Truth, *, requests: int) -> list[Line]:
     return [_exactly(what, sum(row[1] is None for row in log), said)]
 
 
-def _times(estimate: Estimate, factor: float) -> Estimate:
-    return Estimate(
-        estimate.value * factor,
-        estimate.low * factor,
-        estimate.high * factor,
-        estimate.confidence,
-        estimate.n,
-        estimate.effective_n,
-        correlated=estimate.correlated,
-    )
-
-
-def _within(what: str, true: float, said: Estimate | None) -> Line:
+def _within(what: str, true: float, said: Mapping[str, float] | None, *, factor: float = 1) -> Line:
     if said is None:
         return Line(what=what, true=f"{true:.2f}", said="too few requests", verdict="**none**")
-    inside = said.low <= true <= said.high
+    value, low, high = (said[each] * factor for each in ("value", "low", "high"))
     return Line(
         what=what,
         true=f"{true:.2f}",
-        said=f"{said.value:.2f} ({said.low:.2f} to {said.high:.2f})",
-        verdict="within its bounds" if inside else "**outside its bounds**",
+        said=f"{value:.2f} ({low:.2f} to {high:.2f})",
+        verdict="within its bounds" if low <= true <= high else "**outside its bounds**",
     )
 
 
@@ -269,21 +282,13 @@ def _old_toolkit(truth: Truth, *, invocations: int) -> list[Line]:
     command += ["--concurrency_benchmark_invocations", str(invocations)]
     command += ["--concurrency_num_clients_multiplier", str(CLOSED[1] // CLOSED[0])]
     print(f"{_OLD} {version(installed, _OLD)}: running", flush=True)
-    variables = {
-        "AWS_ENDPOINT_URL": truth.url,
-        "AWS_ACCESS_KEY_ID": _KEYS.access_key,
-        "AWS_SECRET_ACCESS_KEY": _KEYS.secret_key,
-        "AWS_DEFAULT_REGION": _REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "MPLBACKEND": "Agg",
-    }
     run = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **variables},
+        env={**os.environ, **truth.client_environment},
         capture_output=True,
         text=True,
-        timeout=_OLD_TIMEOUT_S,
+        timeout=_TIMEOUT_S,
         check=False,
     )
     if run.returncode:
@@ -312,7 +317,7 @@ def _log_of(logs: Mapping[str, Log], invocations: int) -> Log:
 
 
 def _old_lines(row: Mapping[str, str], log: Log, invocations: int) -> list[Line]:
-    served = sorted(row[1] + row[2] for row in log if row[1] is not None)
+    served = sorted(row[3] for row in log if row[1] is not None)
     throttles = sum(each[1] is None for each in log)
     slowest_ms, said_ms = served[-1] * 1e3, float(row["invocation_latency_max"])
     said_throttles = int(float(row["throttle_exception"]))
@@ -344,20 +349,18 @@ def _old_lines(row: Mapping[str, str], log: Log, invocations: int) -> list[Line]
 
 
 def _section(
-    ours: Sequence[Line], health: ClientHealth, theirs: Sequence[Line], *, quick: bool
+    ours: Sequence[Line], invalid: str | None, theirs: Sequence[Line], *, quick: bool
 ) -> str:
     head = ("figure", "true", "reported", "")
     command = "python -m tools.bench truth" + (" --quick" if quick else "")
-    lateness = health.lateness_p99_s
-    client = "valid" if health.valid else f"**INVALID**: {'; '.join(health.reasons)}"
+    client = "valid" if invalid is None else f"**INVALID**: {invalid}"
     text = f"""\
 A server on the loopback interface plays a serverless endpoint: environments that are kept, started
 cold when all are busy, throttling beyond MaxConcurrency {MAX_CONCURRENCY}; service times are
-log-normal. Its percentiles are known by construction, the share of throttles by Erlang's formula,
-counts from its log. `benchmarking` offers {RATE_PER_S:g} requests/s as a Poisson process, of which
-every figure has its bounds at 95 % confidence: one in twenty of them may miss the truth.
-1 % of the requests were sent {0 if lateness is None else lateness * 1e3:.2f} ms late or later; the
-client calls the measurement {client}. {page.machine(command)}
+log-normal. The share of throttles is known by Erlang's formula, all else from its log. `python -m benchmarking concurrency` offers {RATE_PER_S:g} requests/s as a
+Poisson process; its figures have bounds at 95 % confidence: one in twenty of them may miss the
+truth. It calls its measurement {client}.
+{page.machine(command)}
 
 {page.table(head, [_cells(line) for line in ours])}"""
     if theirs:

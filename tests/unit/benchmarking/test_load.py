@@ -541,6 +541,25 @@ def test_an_asynchronous_request_lasts_until_its_output_or_failure_is_there() ->
     assert all(0.3 <= sample.service_time_s < 2 for sample in samples)
 
 
+def test_a_stop_keeps_the_asynchronous_requests_that_were_accepted() -> None:
+    store, stop = Store(), threading.Event()
+
+    async def never_ready(asked: Asked) -> Reply:
+        if asked.method != "POST":
+            stop.set()
+            return Reply(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        return await store.answer(asked)
+
+    with serving(never_ready) as server:
+        chosen = target(server, asynchronous=AsyncDelivery(s3_url=server.url))
+        samples = offered(server, constant(50, 60), target=chosen, stop=stop)
+    posted = [asked for asked in server.asked if asked.method == "POST"]
+
+    assert len(samples) >= len(posted) >= 1
+    assert {sample.outcome for sample in samples} == {"other"}
+    assert posted[0].body in {payload.body for payload in PAYLOADS}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

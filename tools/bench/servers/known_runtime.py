@@ -56,22 +56,25 @@ class Endpoint:
     random: random.Random
     busy: int = 0
     environments: int = 0
-    log: list[tuple[float, float | None, float]] = field(default_factory=list)
+    log: list[list[float | None]] = field(default_factory=list)
 
     async def invoke(self) -> Reply:
         """Answer a request, or throttle it."""
         now_s = time.time()
         if self.busy == self.max_concurrency:
-            self.log.append((now_s, None, 0.0))
+            self.log.append([now_s, None, 0.0, 0.0])
             return 400, {"x-amzn-errortype": "ThrottlingException"}, b'{"message":null}'
         cold_s = 0.0
         if self.busy == self.environments:
             self.environments += 1
             cold_s = self.random.uniform(*COLD_S)
         service_s = self.random.lognormvariate(math.log(MEDIAN_S), SIGMA)
-        self.log.append((now_s, service_s, cold_s))
+        row: list[float | None] = [now_s, service_s, cold_s, None]
+        self.log.append(row)
         self.busy += 1
-        await _until(time.monotonic() + cold_s + service_s)
+        began_s = time.monotonic()
+        await _until(began_s + cold_s + service_s)
+        row[3] = time.monotonic() - began_s
         self.busy -= 1
         return 200, {"content-type": "application/json"}, b'{"score": 0.5}'
 
@@ -81,7 +84,7 @@ class Endpoint:
         values = {
             "ModelLatency": [1e6 * (row[1] or 0.0) for row in served],
             "ModelSetupTime": [1e6 * row[2] for row in served if row[2]],
-            "OverheadLatency": [500 + 1e6 * row[2] for row in served],
+            "OverheadLatency": [500 + 1e6 * (row[2] or 0.0) for row in served],
             "MemoryUtilization": [20.0 for _ in served],
         }[name]
         if not values:
@@ -108,6 +111,10 @@ async def _until(moment_s: float) -> None:
         await asyncio.sleep(0)
 
 
+class NotFoundError(Exception):
+    """What is asked for was deleted, or never was."""
+
+
 class Runtime:
     """The API."""
 
@@ -115,6 +122,7 @@ class Runtime:
         self._seed = seed
         self._configs: dict[str, int] = {}
         self._endpoints: dict[str, Endpoint] = {}
+        self._deleted: set[str] = set()  # their logs are kept
 
     async def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
         """Answer one request of the API."""
@@ -123,10 +131,31 @@ class Runtime:
             return 200, {}, json.dumps(truth).encode()
         if path.startswith("/endpoints/"):
             return await self._endpoints[path.split("/")[2]].invoke()
-        operation = headers["x-amz-target"].partition(".")[2]
-        result = getattr(self, f"_{operation}")(json.loads(body))
+        operation = headers.get("x-amz-target", "").partition(".")[2]
+        perform = getattr(self, f"_{operation}", None)
+        if perform is None:
+            named = {"x-amzn-errortype": "AccessDeniedException"}
+            return 400, named, b'{"__type": "AccessDeniedException", "message": "not played"}'
+        try:
+            result = perform(json.loads(body))
+        except NotFoundError as error:
+            named = {"x-amzn-errortype": "ValidationException"}
+            message = f"Could not find {error}."
+            return (
+                400,
+                named,
+                json.dumps({"__type": "ValidationException", "message": message}).encode(),
+            )
         kind = headers["content-type"]
         return 200, {"content-type": kind}, json.dumps(result).encode()
+
+    def _DescribeModel(self, asked: dict[str, object]) -> object:  # noqa: N802
+        return {
+            "ModelName": asked["ModelName"],
+            "ModelArn": f"arn:aws:sagemaker:us-east-1:123456789012:model/{asked['ModelName']}",
+            "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/known:1"},
+            "CreationTime": 0,
+        }
 
     def _CreateEndpointConfig(self, asked: dict[str, object]) -> object:  # noqa: N802
         variants = asked["ProductionVariants"]
@@ -143,12 +172,31 @@ class Runtime:
         return {"EndpointArn": f"arn:aws:sagemaker:::{name}"}
 
     def _DescribeEndpoint(self, asked: dict[str, object]) -> object:  # noqa: N802
-        return {"EndpointName": asked["EndpointName"], "EndpointStatus": "InService"}
+        name = str(asked["EndpointName"])
+        if name in self._deleted:
+            raise NotFoundError(f'endpoint "{name}"')
+        return {
+            "EndpointName": name,
+            "EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{name}",
+            "EndpointConfigName": name,
+            "EndpointStatus": "InService",
+            "CreationTime": 0,
+            "LastModifiedTime": 0,
+        }
 
-    def _DeleteEndpoint(self, _: dict[str, object]) -> object:  # noqa: N802
+    def _DeleteEndpoint(self, asked: dict[str, object]) -> object:  # noqa: N802
+        self._deleted.add(str(asked["EndpointName"]))
         return {}
 
-    _DeleteEndpointConfig = _DeleteEndpoint
+    def _DescribeEndpointConfig(self, asked: dict[str, object]) -> object:  # noqa: N802
+        name = str(asked["EndpointConfigName"])
+        if name not in self._configs:
+            raise NotFoundError(f'endpoint configuration "{name}"')
+        return {"EndpointConfigName": name, "CreationTime": 0}
+
+    def _DeleteEndpointConfig(self, asked: dict[str, object]) -> object:  # noqa: N802
+        self._configs.pop(str(asked["EndpointConfigName"]), None)
+        return {}
 
     def _GetMetricStatistics(self, asked: dict[str, object]) -> object:  # noqa: N802
         dimensions = {each["Name"]: each["Value"] for each in asked["Dimensions"]}  # type: ignore[attr-defined]
