@@ -357,9 +357,10 @@ def _section(
     text = f"""\
 A server on the loopback interface plays a serverless endpoint: environments that are kept, started
 cold when all are busy, throttling beyond MaxConcurrency {MAX_CONCURRENCY}; service times are
-log-normal. The share of throttles is known by Erlang's formula, all else from its log. `python -m benchmarking concurrency` offers {RATE_PER_S:g} requests/s as a
-Poisson process; its figures have bounds at 95 % confidence: one in twenty of them may miss the
-truth. It calls its measurement {client}.
+log-normal. The share of throttles is known by Erlang's formula, all else from the server's log.
+`python -m benchmarking concurrency` offers {RATE_PER_S:g} requests/s as a Poisson process; its
+figures have bounds at 95 % confidence: one in twenty of them may miss the truth. It calls its
+measurement {client}.
 {page.machine(command)}
 
 {page.table(head, [_cells(line) for line in ours])}"""
