@@ -26,8 +26,8 @@ class RequestThresholds:
         min_requests: with fewer in a minute or window, neither their share of failures nor their
             latency says anything; 20 without it, and 1 for a queue, where each failure is work
             that nobody repeats.
-        burn_windows: in both windows of a pair, the error budget of the objective's availability
-            goes faster than the pair's rate; none where it is empty.
+        burn_windows: pairs of ``hosting.objectives``: in both windows, the error budget of the
+            objective's availability goes faster than the pair's rate; empty for no such alarm.
     """
 
     error_percent: float | None = 5.0
