@@ -71,6 +71,8 @@ def cost_of_month(
         return None
     title = "Cost per month over requests per month"
     low, high = _traffic_range(summary)
+    if not any(usd > 0 for _, curve in drawn for _, usd in _line(curve, low, high)):
+        return None
     return Chart(
         name="cost-month",
         title=title,

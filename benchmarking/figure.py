@@ -47,6 +47,9 @@ def linear(title: str, low: float, high: float, words: Callable[[float], str]) -
 
 def logarithmic(title: str, low: float, high: float, words: Callable[[float], str]) -> Axis:
     """An axis of equal ratios, with ticks at powers of ten, and at 2 and 5 where there is room."""
+    # Zero has no place on it: what is not above it lies at the low end.
+    high = max(high, low, 1e-9)
+    low = max(low, high / 1e9)
     low, high = low / 1.1, high * 1.1
     bottom, top = math.log10(low), math.log10(high)
     decades = top - bottom
