@@ -1,0 +1,130 @@
+"""The console over HTTP: its routes, its refusals, and what it says of two regions."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.unit.control_plane.conftest import (
+    CONTAINER,
+    REGION,
+    RunningControlPlane,
+    fresh,
+    variant,
+)
+
+
+def _send(
+    served: RunningControlPlane, path: str, *, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    address = urlsplit(served.url)
+    assert address.hostname is not None
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, headers=sent)
+    response = connection.getresponse()
+    answer = response.status, {n.lower(): v for n, v in response.getheaders()}, response.read()
+    connection.close()
+    return answer
+
+
+def _ask(served: RunningControlPlane, route: str) -> Any:
+    status, _, body = _send(served, f"/console/api/{route}")
+    assert status == 200, body
+    return json.loads(body)
+
+
+def _endpoint(served: RunningControlPlane, region: str) -> str:
+    name = fresh("shown")
+    sagemaker = served.client("sagemaker", region)
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/execution",
+        PrimaryContainer=CONTAINER,
+    )
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant(name)])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    sagemaker.get_waiter("endpoint_in_service").wait(
+        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    return name
+
+
+def test_each_region_has_its_own_endpoints(served: RunningControlPlane) -> None:
+    here, there = _endpoint(served, REGION), _endpoint(served, "ap-south-1")
+
+    assert {REGION, "ap-south-1"} <= set(_ask(served, "runtime")["regions"])
+    names = {
+        region: {each["name"] for each in _ask(served, f"overview?region={region}")["endpoints"]}
+        for region in (REGION, "ap-south-1")
+    }
+    assert here in names[REGION]
+    assert there not in names[REGION]
+    assert there in names["ap-south-1"]
+
+
+def test_an_endpoint_says_what_it_is_made_of(served: RunningControlPlane) -> None:
+    name = _endpoint(served, REGION)
+
+    found = _ask(served, f"endpoints/{name}?region={REGION}")
+
+    assert (found["kind"], found["status"], found["failure_reason"]) == (
+        "real-time",
+        "InService",
+        None,
+    )
+    assert found["containers"][0]["model_data"] == CONTAINER["ModelDataUrl"]
+    assert found["numbers"]["requests"] == 0
+    assert found["scaling"] == {"targets": [], "policies": [], "activities": []}
+
+
+def test_what_nothing_has_the_name_of_is_not_found(served: RunningControlPlane) -> None:
+    for path in ("endpoints/nobody", "alarms/nobody", "dashboards/nobody", "nothing"):
+        status, _, body = _send(served, f"/console/api/{path}")
+        assert (status, "message" in json.loads(body)) == (404, True)
+    assert _send(served, "/console/assets/../pages.py")[0] == 404
+    assert _send(served, "/console/elsewhere")[0] == 404
+
+
+def test_a_wrong_parameter_is_named(served: RunningControlPlane) -> None:
+    for path, words in (
+        ("overview?range=soon", "range must be a duration"),
+        ("object", "location must be given"),
+        ("object?location=http://x", "location must be like s3://BUCKET/KEY"),
+        ("logs/x?since=now", "since must be seconds"),
+        ("logs/x?after=1", "after must be what the last answer has named"),
+    ):
+        status, _, body = _send(served, f"/console/api/{path}")
+        assert status == 400
+        assert words in json.loads(body)["message"]
+
+
+def test_a_dashboard_is_answered_with_its_widgets_read(served: RunningControlPlane) -> None:
+    name = fresh("board")
+    body = {"widgets": [{"type": "text", "properties": {"markdown": "# Hi"}}]}
+    served.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody=json.dumps(body))
+
+    [widget] = _ask(served, f"dashboards/{name}")["widgets"]
+
+    assert widget["content"] == [{"tag": "h4", "children": ["Hi"]}]
+
+
+def test_the_console_reads_only(served: RunningControlPlane) -> None:
+    assert _send(served, "/console/api/overview", method="POST")[0] == 405
+
+
+def test_foreign_names_and_pages_are_refused(served: RunningControlPlane) -> None:
+    assert _send(served, "/console", Host="evil.example")[0] == 403
+    assert _send(served, "/console/api/overview", Origin="https://evil.example")[0] == 403
+    assert _send(served, "/console/api/overview", Sec_Fetch_Site="cross-site")[0] == 403
+
+
+def test_a_file_that_has_not_changed_is_not_sent_again(served: RunningControlPlane) -> None:
+    _, headers, body = _send(served, "/console/assets/main.js")
+    again, _, nothing = _send(served, "/console/assets/main.js", If_None_Match=headers["etag"])
+
+    assert body.startswith(b"/*")
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert (again, nothing) == (304, b"")
