@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarking import deployment
 from hosting import benchmark_policy
 from hosting.benchmark_policy import Scope
 from tests.iam_policy import Call, allows
@@ -96,12 +95,6 @@ def test_the_document_fits_the_limits_of_a_managed_policy() -> None:
     text = "".join(str(benchmark_policy.document(Scope(region="r" * 14, account="1" * 12))).split())
 
     assert len(text) < 5000
-
-
-def test_names_and_tags_are_those_that_benchmarks_use() -> None:
-    assert benchmark_policy.NAME_PREFIX == deployment.NAME_PREFIX
-    assert benchmark_policy.CREATOR_TAG == deployment.CREATOR_TAG
-    assert benchmark_policy.CREATOR == deployment.CREATOR
 
 
 @pytest.mark.parametrize(
