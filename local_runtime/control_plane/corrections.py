@@ -54,6 +54,12 @@ def use_path_style(environ: dict[str, Any]) -> None:
     environ["RAW_URI"] = raw
 
 
+def bucket_in_host(host: str) -> str | None:
+    """The S3 bucket that a host name begins with."""
+    match = _S3_HOST.fullmatch(host)
+    return None if match is None else match["bucket"]
+
+
 def load_managed_policies() -> None:
     """Know AWS's managed policies.
 

@@ -170,8 +170,8 @@ class ControlPlane:
             [
                 Part(HOSTING, self.store.give, self.store.take),
                 Part(STACKS, self.cloudformation.stacks.give, self.cloudformation.stacks.take),
-                Part(SCALING, self.autoscaler.give, self.autoscaler.take),
-                Part(ALARMS, self.cloudwatch.alarms.give, self.cloudwatch.alarms.take),
+                Part(SCALING, self.autoscaler.give, self.autoscaler.take, drifts=True),
+                Part(ALARMS, self.cloudwatch.alarms.give, self.cloudwatch.alarms.take, drifts=True),
                 Part(
                     DASHBOARDS,
                     self.cloudwatch.api.dashboards.give,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
+from local_runtime.control_plane.corrections import bucket_in_host
 from local_runtime.control_plane.keeping.database import StateUnwritableError
 from local_runtime.control_plane.keeping.keeper import Keeper
 from local_runtime.control_plane.local_client import INSIDE
@@ -26,7 +27,6 @@ DASHBOARDS: Final = "dashboards"
 STACKS: Final = "stacks"
 
 _SCOPE: Final = re.compile(r"Credential=[^/]*/\d{8}/[^/]+/(?P<service>[^/]+)/")
-_BUCKET_HOST: Final = re.compile(r"(?P<bucket>[a-z0-9][a-z0-9.-]+?)\.s3[a-z0-9.-]*(?::\d+)?")
 _FORM: Final = "application/x-www-form-urlencoded"
 _ACTION: Final = re.compile(rb"(?:^|&)Action=(?P<name>\w+)")
 _READING: Final = ("Describe", "List", "Get", "Head", "Search", "Lookup", "Validate", "Test")
@@ -71,12 +71,12 @@ class KeptAnswers:
         def hold(*arguments: Any) -> None:
             held[:] = arguments
 
-        chunks = self._run(errand, environ, hold, application)
-        if environ.get(INSIDE) is None and not environ["PATH_INFO"].endswith("/metrics"):
-            try:
+        try:
+            chunks = self._run(errand, environ, hold, application)
+            if environ.get(INSIDE) is None and not environ["PATH_INFO"].endswith("/metrics"):
                 self._keeper.settle()
-            except StateUnwritableError as error:
-                return _refuse(start_response, error)
+        except StateUnwritableError as error:
+            return _refuse(start_response, error)
         start_response(*held)
         return chunks
 
@@ -164,8 +164,8 @@ def _read(environ: Environ) -> _Errand:
 
 
 def _of_objects(method: str, path: str, query: str, host: str) -> _Errand:
-    in_host = _BUCKET_HOST.fullmatch(host)
-    whole = path if in_host is None else f"/{in_host['bucket']}{path}"
+    in_host = bucket_in_host(host)
+    whole = path if in_host is None else f"/{in_host}{path}"
     bucket, _, name = whole.lstrip("/").partition("/")
     # WSGI gives a path as latin-1; names of objects are UTF-8.
     name = name.encode("latin-1").decode("utf-8", "surrogateescape")

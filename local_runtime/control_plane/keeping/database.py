@@ -23,6 +23,8 @@ _FILE: Final = "records.sqlite"
 _CONTENTS: Final = "contents"
 # Contents up to this size stand in the database, which is quicker than a file of their own.
 INLINE_BYTES: Final = 64 * 1024
+# Nobody else uses the database; whoever looks into it meanwhile shall not take long.
+_LOCKED_S: Final = 1.0
 # Each checkpoint waits for the disk.
 _CHECKPOINT_PAGES: Final = 4000
 _SCHEMA: Final = (
@@ -96,7 +98,10 @@ class Records:
             self._contents.mkdir(exist_ok=True, mode=0o700)
             self._check_owner()
             self._database = sqlite3.connect(
-                self.folder / _FILE, isolation_level=None, check_same_thread=False
+                self.folder / _FILE,
+                timeout=_LOCKED_S,
+                isolation_level=None,
+                check_same_thread=False,
             )
             self._prepare(versions)
         except (OSError, sqlite3.Error) as error:

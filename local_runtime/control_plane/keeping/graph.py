@@ -343,6 +343,12 @@ def set_default_dict(held: defaultdict[Any, Any], state: tuple[Any, ...]) -> Non
     dict.update(held, items)
 
 
+def _builtin(function: types.BuiltinFunctionType) -> Any:
+    if (function.__module__, function.__name__) in _NAMES:
+        return NotImplemented
+    raise pickle.PicklingError(f"function {function.__qualname__} is not kept")
+
+
 def _method(method: types.MethodType) -> Reduced:
     return method_of, (method.__self__, method.__name__)
 
@@ -445,6 +451,7 @@ _REDUCERS: Final[tuple[tuple[Any, Callable[[Any], Any]], ...]] = (
     # What moto remembers for those who test with it; it only ever grows.
     (Topic, _without(sent_notifications=list)),
     (types.FunctionType, _function),
+    (types.BuiltinFunctionType, _builtin),
     (types.MethodType, _method),
     (defaultdict, _default_dict),
     (re.Pattern, _pattern),

@@ -31,7 +31,7 @@ from local_runtime.control_plane.keeping.messages import Messages
 from local_runtime.control_plane.keeping.objects import Objects
 from local_runtime.control_plane.keeping.services import Services
 
-# How often parts are written that change without a request.
+# How often parts are written that drift.
 _TICK_S: Final = 5.0
 
 
@@ -40,12 +40,13 @@ class Part:
     """One of this runtime's own stores.
 
     ``give`` hands the record to a function while nothing else can change it; ``take`` brings it
-    back at the start of a life.
+    back at the start of a life. One that ``drifts`` changes also when nobody says so.
     """
 
     name: str
     give: Callable[[Callable[[Any], bytes]], bytes]
     take: Callable[[Any], None]
+    drifts: bool = False
 
 
 class Keeper:
@@ -133,8 +134,9 @@ class Keeper:
             self._records.write({}, left_over, None)
 
     def _tick(self) -> None:
+        drifting = [part.name for part in self._parts.values() if part.drifts]
         while not self._ended.wait(_TICK_S):
-            self.changed(*self._parts)
+            self.changed(*drifting)
             try:
                 self.settle()
             except StateUnwritableError:
