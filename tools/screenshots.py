@@ -86,8 +86,9 @@ def _take(browser: Browser, outputs: Mapping[str, str], environment: Mapping[str
     for _ in range(_WAITING_REQUESTS):
         _ask("Async", outputs["AsyncEndpointName"], outputs, environment, wrong=False)
     with _page(browser, f"{url}#/{queued}", _DESKTOP, "light") as page:
-        page.locator("tbody .badge").first.wait_for(timeout=_TIMEOUT_S * 1000)
-        _save(page, "console-async-waking")
+        # Requests wait, and the first instance is on its way.
+        page.locator("dt:text-is('Waiting') + dd:not(:text-is('0'))").wait_for()
+        _save(page, "console-async-waking", full=False)
 
 
 @contextlib.contextmanager

@@ -33,11 +33,10 @@ function drawLevel(plot, level, unit, named) {
   const name = level.labels.join(" – ") || level.values.map((value) => amount(value, unit)).join(" – ");
   const near = named.filter((height) => Math.abs(height - high) < 14 * devicePixelRatio).length;
   named.push(high);
-  // The second name at a height goes to the other end; for a third there is no room, the table has it.
+  // One name goes above the line and one below; for a third there is no room, the table has it.
   if (near > 1) return;
-  const x = near === 0 ? bbox.left + 6 * devicePixelRatio : bbox.left + bbox.width - 6 * devicePixelRatio;
-  const y = high > bbox.top + 18 * devicePixelRatio ? high - 5 * devicePixelRatio : high + 13 * devicePixelRatio;
-  write(plot, name, x, y, near === 0 ? "left" : "right");
+  const above = near === 0 && high > bbox.top + 18 * devicePixelRatio;
+  write(plot, name, bbox.left + 6 * devicePixelRatio, high + (above ? -5 : 13) * devicePixelRatio, "left");
 }
 
 function drawMoment(plot, mark) {

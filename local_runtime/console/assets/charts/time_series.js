@@ -147,6 +147,8 @@ function options(drawing, place, hint, newest) {
         label: line.label, scale: line.axis, stroke: colour, width: 2,
         fill: drawing.stacked ? faded(colourOf(line, at), 0.35) : undefined,
         points: { size: 5, fill: colour },
+        // A little wider, or the ends of the line across a gap stay visible.
+        gaps: (plot, series, first, last, gaps) => gaps.map(([from, to]) => [from - 1, to + 1]),
       };
     })],
     bands: drawing.stacked ? lines.slice(1).map((_, at) => ({ series: [at + 2, at + 1] })) : [],

@@ -57,7 +57,7 @@ function nothingYet({ runtime }) {
 function endpointTable(endpoints, running) {
   return table("What is deployed, with its numbers in the chosen time", [
     { title: "Endpoint", cell: (each) => h("a", { href: to(["endpoints", each.name]) }, each.name) },
-    { title: "Kind", cell: (each) => each.kind },
+    { title: "Kind", cell: (each) => h("span", { class: "nowrap" }, each.kind) },
     { title: "Status", cell: (each) => [badge(each.status), alarmCount(each)] },
     { title: "Capacity", cell: (each) => capacity(each, running.get(each.name)) },
     { title: "Traffic", cell: (each) => spark(each.numbers.sparks, `${number(each.numbers.requests)} requests in the chosen time`) },
@@ -78,6 +78,6 @@ function capacity(endpoint, live_) {
   const serverless = endpoint.variants.some((variant) => variant.serverless !== null);
   const parts = [plural(units, serverless ? "environment" : "instance")];
   const queue = live_?.queue;
-  if (queue) parts.push(`${number(queue.waiting + queue.processing)} queued`);
+  if (queue && queue.waiting + queue.processing > 0) parts.push(`${number(queue.waiting + queue.processing)} queued`);
   return parts.join(", ");
 }
