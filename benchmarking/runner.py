@@ -279,8 +279,7 @@ def _check_budget(settings: Settings, expected: Quote) -> None:
     if expected.usd > Decimal(settings.budget_usd):
         raise RefusedError(
             f"budget_usd must be at least {wording.usd(float(expected.usd))}, which this plan costs"
-            f" about, got ${settings.budget_usd}; fewer sizes, shorter durations or lower rates cost"
-            " less"
+            f" about, got ${settings.budget_usd}; fewer sizes or shorter durations cost less"
         )
 
 
