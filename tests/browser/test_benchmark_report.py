@@ -135,3 +135,11 @@ def test_pointing_at_a_name_leaves_its_line_alone(open_report: Open) -> None:
     faded = page.locator("#spectrum svg.wide path.line.faded").count()
     lines = page.locator("#spectrum svg.wide path.line").count()
     assert 0 < faded < lines
+
+
+@pytest.mark.parametrize("name", ["compare", "concurrency", "comparison"])
+def test_a_printed_report_fits_its_sheet(open_report: Open, name: str) -> None:
+    page = open_report(name, width=720)
+    page.emulate_media(media="print")
+
+    assert page.evaluate(_WIDER) is False
