@@ -79,7 +79,7 @@ class Goal:
 def trials(settings: Settings, flight: Preflight) -> list[Trial]:
     """About what a search takes: which tests it makes depends on their answers."""
     goal, measurement = Goal.of(settings), settings.open_loop()
-    most = _places(settings.rate, goal.latency_s, goal.throttle_share)
+    most = places_for(settings.rate, goal.latency_s, goal.throttle_share)
     sizes = sorted(settings.memory_sizes)
     steps = len(sizes) if settings.exhaustive else math.ceil(math.log2(len(sizes) + 1))
     of_memory = [_trial(flight, measurement, size, most) for size in sizes[-steps:]]
@@ -94,11 +94,11 @@ def carry_out(experiment: Experiment, settings: Settings, flight: Preflight) -> 
     """Search."""
     goal, measurement = Goal.of(settings), settings.open_loop()
     tests = _Tests(experiment, flight, measurement, goal)
-    most = _places(settings.rate, goal.latency_s, goal.throttle_share)
+    most = places_for(settings.rate, goal.latency_s, goal.throttle_share)
     sizes = sorted(settings.memory_sizes)
     if settings.exhaustive:
         tests.all_of(sizes, most)
-    size = _smallest(sizes, lambda each: tests.met(each, most))
+    size = smallest(sizes, lambda each: tests.met(each, most))
     if size is None:
         experiment.recorder.note(
             f"no memory size was shown to hold p99 <= {goal.latency_s * 1000:g} ms with throttles"
@@ -106,8 +106,8 @@ def carry_out(experiment: Experiment, settings: Settings, flight: Preflight) -> 
         )
         return
     mean_s = tests.mean_s(size, most)
-    guess = min(most, _places(settings.rate, mean_s, goal.throttle_share))
-    concurrency = _narrow(guess, most, lambda each: tests.met(size, each))
+    guess = min(most, places_for(settings.rate, mean_s, goal.throttle_share))
+    concurrency = narrow(guess, most, lambda each: tests.met(size, each))
     experiment.recorder.note(
         f"search: {size} MB and MaxConcurrency {concurrency} are the smallest that were shown to"
         f" hold p99 <= {goal.latency_s * 1000:g} ms with throttles <= {goal.throttle_share:.2%} at"
@@ -180,7 +180,7 @@ def _within(flags: Sequence[bool], limit: float, confidence: float) -> bool | No
     return False if estimate.low > limit else None
 
 
-def _places(rate: float, service_s: float, throttle_share: float) -> int:
+def places_for(rate: float, service_s: float, throttle_share: float) -> int:
     """The smallest MaxConcurrency that Erlang's loss formula says is enough."""
     load = Decimal(str(rate)) * Decimal(str(service_s))
     for places in range(1, _MOST + 1):
@@ -189,7 +189,7 @@ def _places(rate: float, service_s: float, throttle_share: float) -> int:
     return _MOST
 
 
-def _smallest(sizes: Sequence[int], met: Callable[[int], bool]) -> int | None:
+def smallest(sizes: Sequence[int], met: Callable[[int], bool]) -> int | None:
     """The first of rising sizes that meets the goal, when all beyond it do."""
     low, high = 0, len(sizes)
     while low < high:
@@ -201,7 +201,7 @@ def _smallest(sizes: Sequence[int], met: Callable[[int], bool]) -> int | None:
     return sizes[low] if low < len(sizes) else None
 
 
-def _narrow(guess: int, most: int, met: Callable[[int], bool]) -> int:
+def narrow(guess: int, most: int, met: Callable[[int], bool]) -> int:
     """The smallest value that meets the goal; ``most`` is known to."""
     low, high = 0, most  # low is known to fail: there is no MaxConcurrency of 0
     step = guess

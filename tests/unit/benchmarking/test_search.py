@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarking.errors import RefusedError
 from benchmarking.records import Objective, Outcome, Sample
-from benchmarking.search import Goal, _narrow, _places, _smallest
+from benchmarking.search import Goal, narrow, places_for, smallest
 from benchmarking.settings import Settings
 
 GOAL = Goal(latency_s=0.2, throttle_share=0.01)
@@ -65,9 +65,9 @@ def test_an_endpoint_that_throttles_everything_misses() -> None:
 
 def test_erlangs_formula_says_how_many_places_are_enough() -> None:
     # 10 requests/s of 1 s each offer a load of 10: 18 places lose 0.71 %, 17 lose 1.3 %.
-    assert _places(10, 1.0, 0.01) == 18
-    assert _places(0.001, 0.001, 0.01) == 1
-    assert _places(10_000, 60, 0.01) == 200  # no endpoint has more
+    assert places_for(10, 1.0, 0.01) == 18
+    assert places_for(0.001, 0.001, 0.01) == 1
+    assert places_for(10_000, 60, 0.01) == 200  # no endpoint has more
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 200))
@@ -80,7 +80,7 @@ def test_narrowing_finds_the_smallest_that_holds(true: int, most: int, guess: in
         asked.append(value)
         return value >= true
 
-    assert _narrow(guess, most, met) == true
+    assert narrow(guess, most, met) == true
     assert len(set(asked)) <= 18
 
 
@@ -88,7 +88,7 @@ def test_narrowing_finds_the_smallest_that_holds(true: int, most: int, guess: in
 def test_bisecting_finds_the_first_size_that_holds(failing: int) -> None:
     sizes = [1024, 2048, 3072, 4096, 5120, 6144]
 
-    found = _smallest(sizes, lambda size: sizes.index(size) >= failing)
+    found = smallest(sizes, lambda size: sizes.index(size) >= failing)
 
     assert found == (sizes[failing] if failing < len(sizes) else None)
 
