@@ -36,7 +36,7 @@ _SCHEMA: Final = (
         name TEXT NOT NULL,
         document BLOB NOT NULL,
         PRIMARY KEY (kind, container, name)
-    ) WITHOUT ROWID""",
+    )""",
     """CREATE TABLE IF NOT EXISTS content (
         id TEXT PRIMARY KEY,
         bytes BLOB,
