@@ -33,10 +33,11 @@ function drawLevel(plot, level, unit, named) {
   const name = level.labels.join(" – ") || level.values.map((value) => amount(value, unit)).join(" – ");
   const near = named.filter((height) => Math.abs(height - high) < 14 * devicePixelRatio).length;
   named.push(high);
-  // One name goes above the line and one below; for a third there is no room, the table has it.
+  // Two names have room at a height: above and below the line, or both below one at the top. The
+  // table has the others.
   if (near > 1) return;
-  const above = near === 0 && high > bbox.top + 18 * devicePixelRatio;
-  write(plot, name, bbox.left + 6 * devicePixelRatio, high + (above ? -5 : 13) * devicePixelRatio, "left");
+  const offsets = high > bbox.top + 18 * devicePixelRatio ? [-5, 13] : [13, 26];
+  write(plot, name, bbox.left + 6 * devicePixelRatio, high + offsets[near] * devicePixelRatio, "left");
 }
 
 function drawMoment(plot, mark) {

@@ -89,7 +89,7 @@ function variants(endpoint, running) {
       h("h2", { id }, endpoint.variants.length > 1 ? `Variant ${variant.name}` : "Containers"),
       h("p", { class: "small muted wrap" }, described(variant, endpoint.variants.length > 1)),
       rows.length === 0
-        ? h("p", { class: "empty" }, none(endpoint, variant))
+        ? h("p", { class: "empty" }, none(endpoint, variant, running?.queue))
         : table("What runs now", [
           { title: "Container", cell: (row) => row.name },
           { title: "Instance", cell: (row) => row.instance },
@@ -112,9 +112,10 @@ function described(variant, named) {
   return parts.join(" · ");
 }
 
-function none(endpoint, variant) {
+function none(endpoint, variant, queue) {
   if (endpoint.status === "Failed") return "Nothing runs: it could not be started.";
   if (variant.serverless !== null) return "No environment: the next request starts one.";
+  if (queue?.waiting > 0) return "No instance yet: the waiting requests wake one as soon as scaling has seen them.";
   if (endpoint.kind === "async") return "No instance: it has scaled to zero, and a request in the queue wakes it.";
   return "No instance runs.";
 }
