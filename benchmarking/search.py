@@ -154,8 +154,16 @@ class _Tests:
     def _measure(self, sizes: Sequence[tuple[int, int]]) -> str | None:
         planned = [_trial(self._flight, self._measurement, *each) for each in sizes]
         cells = self._experiment.measure(planned, enough=_enough(self._goal, self._looks))
-        failed = bool(cells) and cells[0].error is not None
-        return None if failed or not cells else cells[0].id
+        if not cells or cells[0].error is not None:
+            return None
+        client = cells[0].client
+        if client is not None and not client.valid:
+            self._experiment.recorder.note(
+                f"search: {cells[0].id} is INVALID and counts as not met; the client was the"
+                " bottleneck, so a smaller size may do"
+            )
+            return None
+        return cells[0].id
 
 
 def _enough(goal: Goal, looks: int) -> Callable[[list[Sample]], bool]:

@@ -81,7 +81,8 @@ def _row(cell: CellSummary, winner: str | None) -> tuple[str, ...]:
 
 
 def _time(cell: CellSummary, quantile: Quantile) -> str:
-    if cell.latency is None:
+    # Of an INVALID cell they would be the client's times.
+    if cell.latency is None or cell.state == "invalid":
         return ""
     value = cell.latency.percentiles.get(quantile)
     return "too few" if value is None else wording.ms(value.value)
