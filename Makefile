@@ -41,6 +41,8 @@ local: $(RUNTIME)
 bench: $(DEV) $(CDK)
 	$(BIN)/python -m tools.bench rules
 	$(BIN)/python -m tools.bench synth
+	$(BIN)/python -m tools.bench truth
+	$(BIN)/python -m tools.bench load
 	$(BIN)/python -m tools.bench runtime
 
 # Other people's clients against the local runtime, each in an environment of its own.
