@@ -229,7 +229,7 @@ def test_more_instances_than_the_settings_allow_are_refused_as_a_quota(
             DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 11}],
         )
     scaling = served.client("application-autoscaling")
-    with pytest.raises(scaling.exceptions.LimitExceededException, match="at most 10 .*got 11"):
+    with pytest.raises(scaling.exceptions.LimitExceededException, match=r"at most 10 .*got 11"):
         scaling.register_scalable_target(
             ServiceNamespace="sagemaker",
             ResourceId=f"endpoint/{name}/variant/AllTraffic",
