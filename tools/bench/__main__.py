@@ -1,6 +1,7 @@
 """Measure, and write what was measured into docs/benchmarks.md.
 
     python -m tools.bench runtime [--quick]      InvokeEndpoint beside other servers
+    python -m tools.bench multi-model [--quick]  many models beside Multi Model Server
     python -m tools.bench synth [--quick]        the app's synth beside raw L1
     python -m tools.bench rules                  the rules over templates
     python -m tools.bench load [--quick]         offered load against achieved, beside others
@@ -17,10 +18,11 @@ import subprocess
 import sys
 from typing import Final
 
-from tools.bench import load_generator, runtime, synth, truth
+from tools.bench import load_generator, multi_model, runtime, synth, truth
 
 _BENCHMARKS: Final = {
     "runtime": runtime.main,
+    "multi-model": multi_model.main,
     "synth": synth.main,
     "load": load_generator.main,
     "truth": truth.main,

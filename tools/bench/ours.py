@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from tools.bench.subjects import ROOT, SERVERS, Question
 
 IMAGE: Final = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
 BUCKET: Final = "models"
+ON_ONE_INSTANCE: Final = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 _ROLE: Final = "arn:aws:iam::123456789012:role/execution"
 _EXIT_TIMEOUT_S: Final = 60
 
@@ -28,16 +29,18 @@ _EXIT_TIMEOUT_S: Final = 60
 class Runtime:
     """A runtime that runs, and clients of it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, pid: int) -> None:
         self.port = port
+        self.pid = pid
         self._session = boto3.Session(
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - nobody checks it
             region_name="us-east-1",
         )
-        self._client("s3").create_bucket(Bucket=BUCKET)
+        self.client("s3").create_bucket(Bucket=BUCKET)
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
+        """A client of it, as an application makes one."""
         return self._session.client(
             service,
             endpoint_url=f"http://127.0.0.1:{self.port}",
@@ -52,7 +55,7 @@ class Runtime:
         """
         containers = []
         for handler in dict.fromkeys(handlers):
-            self._client("s3").put_object(
+            self.client("s3").put_object(
                 Bucket=BUCKET, Key=f"{handler}.tar.gz", Body=_archive(SERVERS / handler)
             )
         for position, handler in enumerate(handlers):
@@ -64,20 +67,40 @@ class Runtime:
                     "Environment": {"SAGEMAKER_PROGRAM": "inference.py"},
                 }
             )
-        client = self._client("sagemaker")
+        self.create(name, containers, **ON_ONE_INSTANCE)
+
+    def create(self, name: str, containers: Sequence[Mapping[str, Any]], **variant: Any) -> None:
+        """Create an endpoint with one variant and wait until it serves.
+
+        Args:
+            name: of the endpoint, its configuration and its model.
+            containers: of the model.
+            variant: what else its production variant says.
+
+        Raises:
+            WaiterError: it does not come into service.
+        """
+        client = self.client("sagemaker")
         client.create_model(ModelName=name, ExecutionRoleArn=_ROLE, Containers=containers)
-        variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
         client.create_endpoint_config(
-            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+            EndpointConfigName=name,
+            ProductionVariants=[{"VariantName": "AllTraffic", "ModelName": name, **variant}],
         )
         client.create_endpoint(EndpointName=name, EndpointConfigName=name)
         client.get_waiter("endpoint_in_service").wait(
             EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
         )
 
-    def requests(self, name: str, question: Question, count: int) -> list[bytes]:
-        """Requests as boto3 sends them, whole: each with its own id, time and signature."""
-        client = self._client("sagemaker-runtime")
+    def requests(self, name: str, question: Question, count: int, **more: str) -> list[bytes]:
+        """Requests as boto3 sends them, whole: each with its own id, time and signature.
+
+        Args:
+            name: of the endpoint.
+            question: what it is asked.
+            count: how many.
+            more: arguments of InvokeEndpoint, such as TargetModel.
+        """
+        client = self.client("sagemaker-runtime")
         taken: list[bytes] = []
 
         def take(request: Any, **_: Any) -> None:
@@ -96,6 +119,7 @@ class Runtime:
                     Body=question.body,
                     ContentType=question.content_type,
                     Accept="application/json",
+                    **more,
                 )
         return taken
 
@@ -110,8 +134,12 @@ def question_to(name: str, body: bytes) -> Question:
 
 
 @contextlib.contextmanager
-def runtime(folder: Path) -> Iterator[Runtime]:
+def runtime(folder: Path, *arguments: str) -> Iterator[Runtime]:
     """``python -m local_runtime up``, from here to the end of the block.
+
+    Args:
+        folder: for what it prints.
+        arguments: more of them, for ``up``.
 
     Raises:
         RuntimeError: it does not start.
@@ -120,7 +148,7 @@ def runtime(folder: Path) -> Iterator[Runtime]:
     with (
         (folder / "log.txt").open("wb") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "local_runtime", "up", "--port", "0"],
+            [sys.executable, "-m", "local_runtime", "up", "--port", "0", *arguments],
             cwd=ROOT,
             env=os.environ,
             stdout=subprocess.PIPE,
@@ -134,7 +162,7 @@ def runtime(folder: Path) -> Iterator[Runtime]:
             ready = re.fullmatch(r"ready http://127\.0\.0\.1:(\d+)\n", line)
             if ready is None:
                 raise RuntimeError(f"the runtime did not start, see {folder / 'log.txt'}")
-            yield Runtime(int(ready[1]))
+            yield Runtime(int(ready[1]), process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(_EXIT_TIMEOUT_S)

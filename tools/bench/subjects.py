@@ -66,23 +66,28 @@ def free_ports(count: int = 3) -> int:
         return first
 
 
-def environment(name: str, packages: Sequence[str]) -> Path:
+def environment(name: str, packages: Sequence[str], *, python: str = sys.executable) -> Path:
     """The folder of an environment with these packages; made once.
+
+    Args:
+        name: of the folder.
+        packages: as pip takes them.
+        python: the interpreter that it is made from.
 
     Raises:
         SkippedError: they do not install.
     """
     folder = BUILD / name
     marker = folder / "installed.txt"
-    wanted = "\n".join(packages)
+    wanted = "\n".join((*packages, *(() if python == sys.executable else (python,))))
     if marker.exists() and marker.read_text() == wanted:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
-    python = str(folder / "bin" / "python")
+    installed = str(folder / "bin" / "python")
     try:
         for command in (
-            [sys.executable, "-m", "venv", str(folder)],
-            [python, "-m", "pip", "install", "--quiet", "--prefer-binary", *packages],
+            [python, "-m", "venv", str(folder)],
+            [installed, "-m", "pip", "install", "--quiet", "--prefer-binary", *packages],
         ):
             subprocess.run(
                 command, check=True, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S
@@ -109,8 +114,8 @@ def program(
     *,
     folder: Path,
     environment: Mapping[str, str] | None = None,
-) -> Iterator[None]:
-    """Run a program and everything that it starts, from here to the end of the block."""
+) -> Iterator[int]:
+    """Run a program and everything that it starts, from here to the end of the block; its id."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
@@ -123,7 +128,7 @@ def program(
             start_new_session=True,
         )
         try:
-            yield
+            yield process.pid
         finally:
             for end in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
