@@ -60,7 +60,7 @@ class _Model:
         self.url = url
         self.socket_path = socket_path
         self.pid = 0
-        self.scouted = False
+        self.scouted = self.retried = False
         self.loaded = False
         self.memory_bytes = 0
         self.started_s = 0.0
@@ -317,13 +317,16 @@ class ModelHost(Server):
             self._end(model)
             self._fail(model, status, report["message"])
             return
-        if status == LOADED:
+        modules = report["modules"]
+        # Libraries that only the model's file imports have come with it; shared, it may fit.
+        again = bool(modules) and not model.retried and self._exceeds(report.get("memoryBytes"))
+        if status == LOADED and not again:
             self._measure(model, report["memoryBytes"])
         else:
             self._end(model)
-            model.scouted = True
+            model.scouted, model.retried = True, again
             self._waiting.insert(0, model)
-        self._learn(report["modules"])
+        self._learn(modules)
 
     def _learn(self, modules: list[str]) -> None:
         self._learned = True
@@ -337,7 +340,7 @@ class ModelHost(Server):
         """Answer whoever asked for the model: it is loaded, or is too large."""
         model.memory_bytes = 0 if memory_bytes is None else memory_bytes
         limit, used = self._arguments.memory_bytes, self._used_bytes()
-        if limit is not None and used + model.memory_bytes > limit:
+        if limit is not None and self._exceeds(memory_bytes):
             self._end(model)
             self._answer(model, _no_memory(model.name, used, limit, model.memory_bytes))
             del self._models[model.name]
@@ -345,6 +348,13 @@ class ModelHost(Server):
         model.loaded = True
         answer = {"status": f'Model "{model.name}" registered', **model.describe()}
         self._answer(model, _json(200, answer))
+
+    def _exceeds(self, memory_bytes: int | None) -> bool:
+        """Whether there is no room for so much beside what is loaded."""
+        limit = self._arguments.memory_bytes
+        if limit is None or memory_bytes is None:
+            return False
+        return self._used_bytes() + memory_bytes > limit
 
     def _used_bytes(self) -> int:
         return sum(model.memory_bytes for model in self._models.values() if model.loaded)

@@ -341,6 +341,19 @@ def test_later_models_share_the_libraries_that_the_first_has_imported(start: Sta
     assert max(sizes) < 8 * 1024 * 1024
 
 
+def test_the_first_model_fits_when_only_its_libraries_are_too_large(start: Start) -> None:
+    host = start("inference", "--memory-bytes", str(30 * 1024 * 1024))
+    handler = """
+    def model_fn(model_dir):
+        import xgboost
+
+    def transform_fn(model, data, content_type, accept):
+        return "", "text/plain"
+    """
+
+    assert host.loaded("a", code__inference=handler)["memoryBytes"] < 8 * 1024 * 1024
+
+
 def test_random_numbers_of_two_models_differ(start: Start) -> None:
     host = start()
     handler = """
