@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from hosting.limits import DEFAULT_HOSTNAME_FORMAT
 
 ContainerMode = Literal["SingleModel", "MultiModel"]
 ExecutionMode = Literal["Serial", "Direct"]
-# An endpoint whose variants name no model hosts inference components; ``EndpointSpec`` does not
-# read those, the other kinds are what ``EndpointSpec.kind`` answers.
+# An endpoint whose variants name no model hosts inference components.
 EndpointKind = Literal[
     "real-time", "pipeline", "multi-model", "async", "serverless", "inference-component"
 ]
@@ -102,6 +101,9 @@ class ModelSpec:
         return any(container.mode == "MultiModel" for container in self.containers)
 
 
+_NO_MODEL: Final = ModelSpec(name="", containers=())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerlessSpec:
     """The size of a variant that has no instances of its own."""
@@ -181,11 +183,33 @@ class DataCaptureSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ManagedInstances:
+    """How many instances a variant may have whose number follows the copies on it."""
+
+    minimum: int
+    maximum: int
+
+    @classmethod
+    def from_api(cls, variant: Mapping[str, Any]) -> ManagedInstances | None:
+        """Read a ProductionVariant's ManagedInstanceScaling; None unless it is enabled.
+
+        Bounds that are left out are the initial number. Not documented; so nothing is ever removed
+        or added that nobody has asked for.
+        """
+        managed = variant.get("ManagedInstanceScaling", {})
+        if managed.get("Status") != "ENABLED":
+            return None
+        initial = variant.get("InitialInstanceCount", 1)
+        minimum = managed.get("MinInstanceCount", initial)
+        return cls(minimum=minimum, maximum=managed.get("MaxInstanceCount", max(initial, minimum)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VariantSpec:
     """A production variant: on instances, or serverless.
 
     With ``serverless`` set there is no ``instance_type``, and ``initial_instance_count`` says
-    nothing.
+    nothing. A variant that ``hosts_components`` has a model without a name or a container.
     """
 
     name: str
@@ -197,6 +221,7 @@ class VariantSpec:
     model_download_timeout_s: int | None = None
     volume_size_gb: int | None = None
     serverless: ServerlessSpec | None = None
+    managed_instances: ManagedInstances | None = None
 
     @classmethod
     def from_api(
@@ -204,9 +229,10 @@ class VariantSpec:
     ) -> VariantSpec:
         """Read a ProductionVariant; ``models`` maps a model's name to its CreateModel request."""
         serverless = variant.get("ServerlessConfig")
+        model = variant.get("ModelName")
         return cls(
             name=variant["VariantName"],
-            model=ModelSpec.from_api(models[variant["ModelName"]]),
+            model=_NO_MODEL if model is None else ModelSpec.from_api(models[model]),
             instance_type=variant.get("InstanceType"),
             initial_instance_count=variant.get("InitialInstanceCount", 1),
             initial_weight=variant.get("InitialVariantWeight", 1.0),
@@ -214,7 +240,13 @@ class VariantSpec:
             model_download_timeout_s=variant.get("ModelDataDownloadTimeoutInSeconds"),
             volume_size_gb=variant.get("VolumeSizeInGB"),
             serverless=None if serverless is None else ServerlessSpec.from_api(serverless),
+            managed_instances=ManagedInstances.from_api(variant),
         )
+
+    @property
+    def hosts_components(self) -> bool:
+        """Whether inference components are placed on its instances."""
+        return not self.model.containers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,11 +296,14 @@ class EndpointSpec:
     def kind(self) -> EndpointKind:
         """How the endpoint is invoked, and so what it publishes.
 
-        The first that fits: a queue in front, no instances, a target model in the request, several
-        containers in a row. Containers of Direct mode are each invoked by themselves: real-time.
+        The first that fits: a queue in front, no model of its own, no instances, a target model in
+        the request, several containers in a row. Containers of Direct mode are each invoked by
+        themselves: real-time.
         """
         if self.async_inference is not None:
             return "async"
+        if any(variant.hosts_components for variant in self.variants):
+            return "inference-component"
         if any(variant.serverless is not None for variant in self.variants):
             return "serverless"
         if any(variant.model.is_multi_model for variant in self.variants):

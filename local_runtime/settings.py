@@ -51,6 +51,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "scaling_larger_scale_out": ("restarts", "continues"),
     "scaling_scale_in_after_scale_out": ("at-once", "waits"),
     "sns_confirmation": ("sent", "waited-for"),
+    "component_placement": ("BINPACK", "SPREAD"),
 }
 
 _MIB: Final = 1024 * 1024
@@ -128,6 +129,10 @@ class Limits:
     async_notification_retry_s: float = 1.0
     async_transfers: int = 8
 
+    # How long an instance has no copy of an inference component before managed instance scaling
+    # removes it; AWS does not say. On the service's clock.
+    component_idle_instance_s: float = 60.0
+
     # Alarms and scaling; AWS says nothing definite about these, see hosting.scaling.ScalingChoices
     # and hosting.alarms. The silence is on the wall's clock.
     alarm_extra_datapoints: int = EXTRA_DATAPOINTS
@@ -158,6 +163,8 @@ class Choices:
 
     ``sns_confirmation``: whether a subscriber over HTTP, which is always asked to confirm, gets
     messages before it has.
+
+    ``component_placement``: where copies of an inference component without a PlacementStrategy go.
     """
 
     realtime_payload: str = "25MB"
@@ -171,6 +178,7 @@ class Choices:
     scaling_larger_scale_out: str = "restarts"
     scaling_scale_in_after_scale_out: str = "at-once"
     sns_confirmation: str = "sent"
+    component_placement: str = "BINPACK"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

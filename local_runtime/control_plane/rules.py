@@ -65,6 +65,7 @@ def check_endpoint_config(request: Mapping[str, Any]) -> None:
     )
     for variant in (*production, *shadow):
         complaints += _variant(variant)
+    complaints += _components(request)
     if any("ServerlessConfig" in variant for variant in production) and len(production) > 1:
         complaints.append("an endpoint configuration with a serverless variant has no other")
     weights = [variant.get("InitialVariantWeight", 1.0) for variant in production]
@@ -140,6 +141,11 @@ def check_update(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
             "An endpoint that serves on instances cannot be updated to a serverless one; create"
             " another endpoint"
         )
+    if hosts_components(after) != hosts_components(before):
+        raise ValidationException(
+            "An endpoint with inference components cannot be updated to one without, or the other"
+            " way; create another endpoint"
+        )
 
 
 def check_rollout(
@@ -157,6 +163,11 @@ def check_rollout(
     """
     if config is None:
         return
+    if hosts_components(after) and "RollingUpdatePolicy" in config:
+        raise ValidationException(
+            "RollingUpdatePolicy of an endpoint with inference components is not served by the"
+            " local runtime; use BlueGreenUpdatePolicy"
+        )
     if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
         raise ValidationException(
             "Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be specified"
@@ -192,6 +203,44 @@ def check_resize(variant: Mapping[str, Any], update: Mapping[str, int]) -> None:
 
 def _is_serverless(config: Mapping[str, Any]) -> bool:
     return any("ServerlessConfig" in variant for variant in config["ProductionVariants"])
+
+
+def hosts_components(config: Mapping[str, Any]) -> bool:
+    """Whether an endpoint configuration is for inference components: its variants name no model."""
+    return any("ModelName" not in variant for variant in config["ProductionVariants"])
+
+
+def _components(request: Mapping[str, Any]) -> list[str]:
+    """What an endpoint for inference components must have, and cannot.
+
+    That all variants are of one sort is our choice: AWS's pages show no endpoint that mixes them.
+    """
+    production = request["ProductionVariants"]
+    complaints = [
+        f"MinInstanceCount of variant {variant['VariantName']} must be at most its MaxInstanceCount"
+        for variant in production
+        if (managed := variant.get("ManagedInstanceScaling", {})).get("MinInstanceCount", 0)
+        > managed.get("MaxInstanceCount", float("inf"))
+    ]
+    if not hosts_components(request):
+        return complaints
+    if any("ModelName" in variant for variant in production):
+        complaints.append("either all variants must have a ModelName, or none")
+    if "ExecutionRoleArn" not in request:
+        complaints.append("ExecutionRoleArn must be given when variants have no ModelName")
+    complaints += [
+        f"{member} cannot be given when variants have no ModelName"
+        for member in ("AsyncInferenceConfig", "ShadowProductionVariants", "DataCaptureConfig")
+        if request.get(member)
+    ]
+    for variant in production:
+        if "ServerlessConfig" in variant:
+            complaints.append(f"variant {variant['VariantName']} is serverless and needs ModelName")
+        if "InstancePools" in variant:
+            complaints.append(
+                "InstancePools with inference components are not served by the local runtime"
+            )
+    return complaints
 
 
 def _variant(variant: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from hosting.limits import MAX_TAGS
 from local_runtime.control_plane import listing, rules
 from local_runtime.control_plane.errors import ResourceLimitExceeded, ValidationException
+from local_runtime.control_plane.inference_components import InferenceComponentsApi
 from local_runtime.control_plane.quotas import check_instances
 from local_runtime.control_plane.service_model import validate
 from local_runtime.control_plane.store import (
@@ -32,6 +33,7 @@ _NOUNS: dict[Kind, str] = {
     "model": "model",
     "endpoint-config": "endpoint configuration",
     "endpoint": "endpoint",
+    "inference-component": "inference component",
 }
 
 
@@ -65,6 +67,7 @@ class SageMakerApi:
             "AddTags": self.add_tags,
             "ListTags": self.list_tags,
             "DeleteTags": self.delete_tags,
+            **InferenceComponentsApi(store).operations,
         }
 
     def handles(self, operation: str, request: Mapping[str, Any], region: str) -> bool:  # noqa: ARG002
@@ -199,6 +202,7 @@ class SageMakerApi:
         endpoint = self._updatable(request["EndpointName"], region)
         target = self._deployment(request["EndpointConfigName"], region)
         rules.check_update(endpoint.target.config, target.config)
+        self._check_components(endpoint, target)
         if request.get("RetainAllVariantProperties", False):
             target = _retaining(endpoint, target, request.get("ExcludeRetainedVariantProperties"))
         deployment_config = request.get("DeploymentConfig")
@@ -247,6 +251,14 @@ class SageMakerApi:
 
     def delete_endpoint(self, request: Json, region: str) -> Json:
         name = request["EndpointName"]
+        hosted = self.store.components.on_endpoint(region, name)
+        if hosted:
+            # That AWS refuses is reported by its users; not in which words.
+            raise ValidationException(
+                f'Cannot delete endpoint "{self.store.arn("endpoint", region, name)}" while it'
+                " hosts inference components; delete them first:"
+                f" {', '.join(component.name for component in hosted)}"
+            )
         if not self.store.delete_endpoint(region, name):
             raise self._missing("endpoint", name, region)
         return {}
@@ -352,6 +364,21 @@ class SageMakerApi:
             # Somebody else's update or deletion came between the check and this.
             raise ValidationException(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         return {"EndpointArn": endpoint.arn}
+
+    def _check_components(self, endpoint: Endpoint, target: Deployment) -> None:
+        """Refuse an update under which a component would have no variant, or is being changed."""
+        names = {variant["VariantName"] for variant in target.variants}
+        for component in self.store.components.on_endpoint(endpoint.region, endpoint.name):
+            if component.variant not in names:
+                raise ValidationException(
+                    f"Inference component {component.name} is on variant {component.variant}, which"
+                    " the endpoint configuration does not have"
+                )
+            if component.status not in {"InService", "Failed"}:
+                raise ValidationException(
+                    f'Cannot update endpoint "{endpoint.arn}" while inference component'
+                    f" {component.name} is {component.status}."
+                )
 
     def _tags_of(self, arn: str) -> dict[str, str]:
         tags = self.store.tags(arn)

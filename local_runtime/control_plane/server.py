@@ -51,9 +51,10 @@ from local_runtime.control_plane.keeping.answers import (
 from local_runtime.control_plane.keeping.database import StateUnwritableError
 from local_runtime.control_plane.keeping.keeper import Keeper, Part
 from local_runtime.control_plane.local_client import LocalClients
+from local_runtime.control_plane.reports import INTERNAL_PREFIX, Reports
 from local_runtime.control_plane.sagemaker import SageMakerApi
 from local_runtime.control_plane.service_model import service_model
-from local_runtime.control_plane.store import StaleReport, Store
+from local_runtime.control_plane.store import Store
 from local_runtime.control_plane.subscribers import Subscribers
 from local_runtime.settings import RuntimeSettings
 
@@ -61,7 +62,6 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-INTERNAL_PREFIX = "/_local_runtime/"
 DEFAULT_REGION = "us-east-1"
 LONG_POLL_LIMIT_S = 60.0
 # A single PutObject may carry 5 GB (S3 user guide, "Uploading objects"); waitress stops at 1 GiB
@@ -70,7 +70,6 @@ REQUEST_BODY_LIMIT_BYTES = 5 * 1024**3
 # One thread may rest in a long poll; the CLI uploads assets eight at a time.
 THREADS = 24
 
-_STATUS_PATH = re.compile(rf"{INTERNAL_PREFIX}endpoints/(?P<name>[^/]+)/status")
 _SAGEMAKER_TARGET = "SageMaker."
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/")
 # The data plane reads S3 under this host name, which no public address has (they carry a port).
@@ -80,9 +79,6 @@ _UNCHECKED_SIGNATURE = (
     "AWS4-HMAC-SHA256 Credential=local/20000101/us-east-1/s3/aws4_request,"
     " SignedHeaders=host, Signature=local"
 )
-_OUTCOMES = ("InService", "Failed", "RolledBack", "Deleted")
-# An update has come further, or is being taken back.
-_PROGRESS = "Progress"
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +115,7 @@ class ControlPlane:
         ).apply()
         clients = LocalClients(self, url)
         self.store = Store(DEFAULT_ACCOUNT_ID)
+        self._reports = Reports(self.store)
         max_instances = settings.limits.max_instances_per_variant
         self.sagemaker = SageMakerApi(self.store, max_instances=max_instances)
         self.logs = None if logs is None else ContainerLogs(logs, DEFAULT_ACCOUNT_ID)
@@ -256,9 +253,9 @@ class ControlPlane:
             batch = environ["wsgi.input"].read(_content_length(environ))
             self.cloudwatch.api.take_batch(json.loads(batch))
             return HTTPStatus.NO_CONTENT, None
-        match = _STATUS_PATH.fullmatch(path)
-        if method == "POST" and match is not None:
-            return self._report(match["name"], environ["wsgi.input"].read(_content_length(environ)))
+        if method == "POST" and self._reports.takes(path):
+            body = environ["wsgi.input"].read(_content_length(environ))
+            return self._reports.take(path, body)
         return HTTPStatus.NOT_FOUND, {"message": f"no route {method} {path}"}
 
     def _desired(self, query: dict[str, list[str]]) -> tuple[HTTPStatus, Any]:
@@ -273,38 +270,6 @@ class ControlPlane:
         """The state of each alarm; None for one that does not exist."""
         found = {name: self.cloudwatch.alarms.find(region, name) for name in names}
         return {name: None if alarm is None else alarm.state for name, alarm in found.items()}
-
-    def _report(self, name: str, body: bytes) -> tuple[HTTPStatus, Any]:
-        try:
-            report = json.loads(body)
-            generation, outcome = report["generation"], report["outcome"]
-            counts = {
-                entry["name"]: entry["instance_count"] for entry in report.get("variants", [])
-            }
-        except (ValueError, KeyError, TypeError) as fault:
-            return HTTPStatus.BAD_REQUEST, {"message": f"not a status report: {fault!r}"}
-        if outcome not in (*_OUTCOMES, _PROGRESS):
-            message = f"outcome must be one of {(*_OUTCOMES, _PROGRESS)}, got {outcome!r}"
-            return HTTPStatus.BAD_REQUEST, {"message": message}
-        try:
-            if outcome == _PROGRESS:
-                self.store.advance(
-                    name,
-                    generation,
-                    {"stage": report["stage"], "share": report["share"], "counts": counts},
-                    failure_reason=report.get("failure_reason"),
-                )
-                return HTTPStatus.NO_CONTENT, None
-            self.store.report(
-                name,
-                generation,
-                outcome,
-                failure_reason=report.get("failure_reason"),
-                instance_counts=counts,
-            )
-        except StaleReport as stale:
-            return HTTPStatus.CONFLICT, {"message": str(stale)}
-        return HTTPStatus.NO_CONTENT, None
 
     def _own(
         self, api: SageMakerApi | AutoscalingApi | ContainerLogs, operation: str, environ: Environ

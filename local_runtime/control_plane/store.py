@@ -14,7 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["model", "endpoint-config", "endpoint"]
+from local_runtime.control_plane.component_records import (
+    Component,
+    ComponentRecords,
+    StaleReport,
+)
+
+Kind = Literal["model", "endpoint-config", "endpoint", "inference-component"]
 Outcome = Literal["InService", "Failed", "RolledBack", "Deleted"]
 # While an update is under way, and while it is being taken back.
 CHANGING = ("Updating", "RollingBack")
@@ -22,10 +28,6 @@ Request = dict[str, Any]
 
 # Service model: EndpointFailureReason is at most this long.
 FAILURE_REASON_MAX_LENGTH = 1024
-
-
-class StaleReport(Exception):  # noqa: N818 - says what happened to the report
-    """The endpoint has moved on since the work that this report is about began."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +155,7 @@ class Store:
         self._records: dict[tuple[Kind, str, str], Record] = {}
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         self._tags: dict[str, dict[str, str]] = {}
+        self.components = ComponentRecords(self._changed, self)
         # Called when an endpoint has changed; it must neither wait nor ask the store.
         self.on_change: Callable[[], None] = lambda: None
 
@@ -162,13 +165,18 @@ class Store:
         """Everything that is kept, written while nothing can change it."""
         with self._changed:
             record = self._records, self._endpoints, self._tags, self._generations, self._last_s
-            return write(record)
+            return write((*record, self.components.by_name))
 
     def take(self, record: Any) -> None:
         """Begin with what an earlier life has given."""
         with self._changed:
-            self._records, self._endpoints, self._tags, self._generations, self._last_s = record
-            self._notify()
+            # Earlier versions had no inference components.
+            components: tuple[Any, ...]
+            first, components = record[:5], record[5:]
+            self._records, self._endpoints, self._tags, self._generations, self._last_s = first
+            if components:
+                [self.components.by_name] = components
+            self.notify()
 
     def arn(self, kind: Kind, region: str, name: str) -> str:
         """The ARN that a resource of this name has, whether or not it exists."""
@@ -186,7 +194,7 @@ class Store:
                 arn=self.arn(kind, region, name),
                 region=region,
                 request=copy.deepcopy(request),
-                created_at_s=self._now_s(),
+                created_at_s=self.now_s(),
             )
             self._records[kind, region, name] = record
             return record
@@ -222,8 +230,8 @@ class Store:
         with self._changed:
             if (region, name) in self._endpoints:
                 return None
-            now_s = self._now_s()
-            generation = next(self._generations)
+            now_s = self.now_s()
+            generation = self.next_generation()
             endpoint = Endpoint(
                 name=name,
                 arn=self.arn("endpoint", region, name),
@@ -236,7 +244,7 @@ class Store:
                 deployment_config=deployment_config,
             )
             self._endpoints[region, name] = endpoint
-            self._notify()
+            self.notify()
             return endpoint.snapshot()
 
     def endpoint(self, region: str, name: str) -> Endpoint | None:
@@ -275,17 +283,17 @@ class Store:
             endpoint.target = target
             endpoint.status = "Updating"
             endpoint.failure_reason = None
-            endpoint.generation = next(self._generations)
+            endpoint.generation = self.next_generation()
             if new_containers:
                 endpoint.deployment = endpoint.generation
-            endpoint.modified_at_s = self._now_s()
+            endpoint.modified_at_s = self.now_s()
             if deployment_config is not None:
                 endpoint.deployment_config = deployment_config
             endpoint.progress = None
             endpoint.rollout = (
                 endpoint.deployment_config if retain_deployment_config else deployment_config
             )
-            self._notify()
+            self.notify()
             return endpoint.snapshot()
 
     def delete_endpoint(self, region: str, name: str) -> bool:
@@ -296,8 +304,8 @@ class Store:
                 return False
             if endpoint.status != "Deleting":
                 endpoint.status = "Deleting"
-                endpoint.modified_at_s = self._now_s()
-                self._notify()
+                endpoint.modified_at_s = self.now_s()
+                self.notify()
             return True
 
     def wait_for_endpoint(
@@ -339,15 +347,22 @@ class Store:
             for key in keys:
                 self._tags.get(arn, {}).pop(key, None)
 
-    def _now_s(self) -> float:
+    def next_generation(self) -> int:
+        """A number that no other change has."""
+        return next(self._generations)
+
+    def now_s(self) -> float:
         """A moment later than the one before, in milliseconds as clients send times back."""
         self._last_s = max(round(self._clock_s(), 3), round(self._last_s + 0.001, 3))
         return self._last_s
 
     def _exists(self, arn: str) -> bool:
-        return any(record.arn == arn for record in self._records.values()) or any(
-            endpoint.arn == arn for endpoint in self._endpoints.values()
+        groups: tuple[Mapping[Any, Record | Endpoint | Component], ...] = (
+            self._records,
+            self._endpoints,
+            self.components.by_name,
         )
+        return any(each.arn == arn for group in groups for each in group.values())
 
     # The data plane's side.
 
@@ -385,7 +400,7 @@ class Store:
                     raise StaleReport(f"endpoint {name} is {endpoint.status}, not Deleting")
                 del self._endpoints[endpoint.region, name]
                 self._tags.pop(endpoint.arn, None)
-                self._notify()
+                self.notify()
                 return
             if endpoint.status == "Deleting":
                 raise StaleReport(f"endpoint {name} is being deleted")
@@ -402,8 +417,16 @@ class Store:
             endpoint.progress = endpoint.rollout = None
             if instance_counts is not None:
                 endpoint.instance_counts = dict(instance_counts)
-            endpoint.modified_at_s = self._now_s()
-            self._notify()
+            endpoint.modified_at_s = self.now_s()
+            self.notify()
+
+    def count_instances(self, region: str, name: str, counts: Mapping[str, int]) -> None:
+        """Take in how many instances there are, where their number follows the copies on them."""
+        with self._changed:
+            endpoint = self._endpoints.get((region, name))
+            if endpoint is not None:
+                endpoint.instance_counts = endpoint.instance_counts | dict(counts)
+                self._changed.notify_all()
 
     def advance(
         self, name: str, generation: int, progress: Request, *, failure_reason: str | None = None
@@ -417,11 +440,11 @@ class Store:
             endpoint = self._of_generation(name, generation)
             if endpoint.status not in CHANGING:
                 raise StaleReport(f"endpoint {name} is {endpoint.status}, not being updated")
-            endpoint.progress = {**progress, "since_s": self._now_s()}
+            endpoint.progress = {**progress, "since_s": self.now_s()}
             if failure_reason is not None:
                 endpoint.status = "RollingBack"
                 endpoint.failure_reason = failure_reason[:FAILURE_REASON_MAX_LENGTH]
-                self._notify()
+                self.notify()
             self._changed.notify_all()
 
     def _of_generation(self, name: str, generation: int) -> Endpoint:
@@ -444,6 +467,7 @@ class Store:
             "capacities": endpoint.target.capacities(),
             "deployment_config": endpoint.rollout,
             "failure_reason": endpoint.failure_reason,
+            "components": self.components.documents(endpoint.region, endpoint.name),
             **endpoint.target.document(),
             "previous": (
                 None
@@ -452,7 +476,8 @@ class Store:
             ),
         }
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Say that something has changed; the lock is held."""
         self._revision += 1
         self.on_change()
         self._changed.notify_all()

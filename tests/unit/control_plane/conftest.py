@@ -15,8 +15,9 @@ import pytest
 import waitress
 from botocore.config import Config
 
+from local_runtime.control_plane.component_records import StaleReport
 from local_runtime.control_plane.server import ControlPlane
-from local_runtime.control_plane.store import Outcome, StaleReport, Store
+from local_runtime.control_plane.store import Outcome, Store
 
 REGION = "eu-west-1"
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
