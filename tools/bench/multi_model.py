@@ -35,6 +35,7 @@ from tools.bench.subjects import (
     SkippedError,
     environment,
     free_ports,
+    image_interpreter,
     program,
     version,
 )
@@ -49,7 +50,6 @@ _PACKAGES: Final = (
 _IMAGE: Final = (
     "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-py312-cpu-py3"
 )
-_PYTHON_OF_THE_IMAGE: Final = "python3.12"
 _MANY: Final = "many"
 _SINGLE: Final = "single-{}"
 # The first models teach either server what to import; what follows is a model's own.
@@ -279,7 +279,7 @@ class Benchmark:
 
     def run(self) -> str:
         """Measure; the section's text."""
-        python = _interpreter()
+        python = image_interpreter()
         installed = environment("env-models", _PACKAGES, python=python)
         interpreter = installed / "bin" / "python"
         models = Models(interpreter, self._crowd)
@@ -468,15 +468,6 @@ def _goal(what: str, ratios: Sequence[float], met: bool | None, *, digits: int =
 
 def _key(number: int) -> str:
     return f"{_MANY}/m{number}.tar.gz"
-
-
-def _interpreter() -> str:
-    """What AWS's current images run, where it is on the path; else what runs this."""
-    found = shutil.which(_PYTHON_OF_THE_IMAGE)
-    works = found is not None and not subprocess.call(
-        [found, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    return found if found is not None and works else sys.executable
 
 
 def main(*, quick: bool) -> int:

@@ -21,6 +21,7 @@ BUILD = ROOT / "build" / "bench"
 SERVERS = Path(__file__).parent / "servers"
 START_TIMEOUT_S = 60.0
 INSTALL_TIMEOUT_S = 300.0
+PYTHON_OF_THE_IMAGES = "python3.12"
 
 
 class SkippedError(Exception):
@@ -99,6 +100,15 @@ def environment(name: str, packages: Sequence[str], *, python: str = sys.executa
         raise SkippedError(f"did not install: {last}") from error
     marker.write_text(wanted)
     return folder
+
+
+def image_interpreter() -> str:
+    """What AWS's current images run, where it is on the path; else what runs this."""
+    found = shutil.which(PYTHON_OF_THE_IMAGES)
+    works = found is not None and not subprocess.call(
+        [found, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    return found if found is not None and works else sys.executable
 
 
 def version(folder: Path, package: str) -> str:
