@@ -19,7 +19,17 @@ def deploy_all(environment: Mapping[str, str], assembly: Path) -> None:
         environment: of the runtime's clients.
         assembly: the folder that the templates are written to.
     """
+    bootstrap(environment, assembly)
+    deploy(environment, assembly)
+
+
+def bootstrap(environment: Mapping[str, str], assembly: Path) -> None:
+    """Prepare the runtime's account for the CDK."""
     _cdk("bootstrap", environment, assembly)
+
+
+def deploy(environment: Mapping[str, str], assembly: Path) -> None:
+    """Synthesize and deploy."""
     _cdk("deploy", environment, assembly, "--all", "--require-approval", "never")
 
 

@@ -34,7 +34,7 @@ def local_runtime(*, speed: float, arguments: Sequence[str] = ()) -> Iterator[Ma
         try:
             port = _ready_port(runtime)
             print(f"local runtime on http://127.0.0.1:{port}", flush=True)
-            yield {**os.environ, **_client_environment(port)}
+            yield {**os.environ, **client_environment(port)}
         finally:
             runtime.send_signal(signal.SIGTERM)
 
@@ -61,7 +61,7 @@ def _ready_port(runtime: subprocess.Popen[str]) -> int:
     return int(ready[1])
 
 
-def _client_environment(port: int) -> dict[str, str]:
+def client_environment(port: int) -> dict[str, str]:
     """What ``python -m local_runtime env`` exports."""
     lines = subprocess.run(
         [sys.executable, "-m", "local_runtime", "env", "--port", str(port)],

@@ -3,6 +3,8 @@
     python -m tools.bench runtime [--quick]      InvokeEndpoint beside other servers
     python -m tools.bench multi-model [--quick]  many models beside Multi Model Server
     python -m tools.bench cold-start [--quick]   serverless cold starts
+    python -m tools.bench drain [--quick]        an asynchronous queue beside the object store
+    python -m tools.bench deploy [--quick]       cdk deploy --all, and whose time it is
     python -m tools.bench synth [--quick]        the app's synth beside raw L1
     python -m tools.bench rules                  the rules over templates
     python -m tools.bench load [--quick]         offered load against achieved, beside others
@@ -19,12 +21,23 @@ import subprocess
 import sys
 from typing import Final
 
-from tools.bench import cold_start, load_generator, multi_model, runtime, synth, truth
+from tools.bench import (
+    cold_start,
+    deploy,
+    drain,
+    load_generator,
+    multi_model,
+    runtime,
+    synth,
+    truth,
+)
 
 _BENCHMARKS: Final = {
     "runtime": runtime.main,
     "multi-model": multi_model.main,
     "cold-start": cold_start.main,
+    "drain": drain.main,
+    "deploy": deploy.main,
     "synth": synth.main,
     "load": load_generator.main,
     "truth": truth.main,

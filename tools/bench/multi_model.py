@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tools.bench import load, page
-from tools.bench.memory import proportional_bytes
 from tools.bench.ours import BUCKET, ON_ONE_INSTANCE, Runtime, question_to, runtime
 from tools.bench.peers import CSV
+from tools.bench.process_tree import proportional_bytes
 from tools.bench.subjects import (
     BUILD,
     SERVERS,

@@ -21,7 +21,7 @@ from tools.bench.subjects import ROOT, SERVERS, Question
 
 IMAGE: Final = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
 BUCKET: Final = "models"
-ON_ONE_INSTANCE: Final = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+ON_ONE_INSTANCE: Final[dict[str, Any]] = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 _ROLE: Final = "arn:aws:iam::123456789012:role/execution"
 _EXIT_TIMEOUT_S: Final = 60
 
@@ -69,12 +69,20 @@ class Runtime:
             )
         self.create(name, containers, **ON_ONE_INSTANCE)
 
-    def create(self, name: str, containers: Sequence[Mapping[str, Any]], **variant: Any) -> None:
+    def create(
+        self,
+        name: str,
+        containers: Sequence[Mapping[str, Any]],
+        *,
+        asynchronous: Mapping[str, Any] | None = None,
+        **variant: Any,
+    ) -> None:
         """Create an endpoint with one variant and wait until it serves.
 
         Args:
             name: of the endpoint, its configuration and its model.
             containers: of the model.
+            asynchronous: its AsyncInferenceConfig, if it has one.
             variant: what else its production variant says.
 
         Raises:
@@ -85,6 +93,7 @@ class Runtime:
         client.create_endpoint_config(
             EndpointConfigName=name,
             ProductionVariants=[{"VariantName": "AllTraffic", "ModelName": name, **variant}],
+            **({} if asynchronous is None else {"AsyncInferenceConfig": asynchronous}),
         )
         client.create_endpoint(EndpointName=name, EndpointConfigName=name)
         client.get_waiter("endpoint_in_service").wait(
