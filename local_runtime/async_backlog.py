@@ -20,7 +20,8 @@ from local_runtime.async_queue import AsyncRequest, QueuedRequest, Verdict
 from local_runtime.endpoints import Endpoint
 from local_runtime.errors import ModelError, RuntimeApiError
 from local_runtime.http_client import Answer, Body
-from local_runtime.instances import Instance, Variant
+from local_runtime.instance import Instance
+from local_runtime.instances import Variant
 from local_runtime.notifications import TEST_MESSAGE
 from local_runtime.object_transfer import TransferError
 

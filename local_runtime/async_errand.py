@@ -12,7 +12,7 @@ from local_runtime.http_client import (
     Body,
     ConnectionLostError,
 )
-from local_runtime.instances import Instance
+from local_runtime.instance import Instance
 from local_runtime.pipeline import Invocation
 
 

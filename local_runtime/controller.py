@@ -19,6 +19,7 @@ from hosting.instances import instance_type, instance_types
 from hosting.update_policy import UpdatePolicy
 from local_runtime.artifacts import remove_tree
 from local_runtime.async_service import AsyncService
+from local_runtime.component_variant import ComponentVariantPlan
 from local_runtime.data_capture import DataCapture
 from local_runtime.endpoints import Endpoint, EndpointTable
 from local_runtime.environment import Machine
@@ -121,10 +122,17 @@ class _Reconciler:
         self._task: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._folders: dict[int, Path] = {}
+        self._components: list[Entry] = []
+        self._starting: Fleet | None = None
+        self._counting: set[asyncio.Task[None]] = set()
         controller.endpoints.add(self._endpoint)
 
     def desire(self, entry: Entry) -> None:
         """Take in what the record says now."""
+        self._components = entry["components"]
+        for fleet in (self._endpoint.fleet, self._endpoint.candidate, self._starting):
+            if fleet is not None:
+                self._host(fleet)
         key = (entry["generation"], entry["deleting"], entry["capacities"])
         if key != self._key:
             self._key = key
@@ -284,7 +292,7 @@ class _Reconciler:
         self, entry: Entry, deployment: Entry, *, policy: UpdatePolicy | None = None
     ) -> Fleet:
         config, models = deployment["config"], deployment["models"]
-        missing = not_served_yet(config, models)
+        missing = not_served_yet(models)
         if missing is not None:
             raise ProvisioningError(missing)
         spec = EndpointSpec.from_api(entry["name"], config, models)
@@ -295,19 +303,42 @@ class _Reconciler:
             plans = await self._controller.provisioner.plan(
                 spec, region=entry["region"], account_id=entry["account_id"], folder=folder
             )
-            if policy is not None and policy.strategy == "rolling":
-                for plan in plans:
-                    if isinstance(plan, VariantPlan):
-                        plan.count = policy.batches(plan.count)[0]
+            rolling = policy is not None and policy.strategy == "rolling"
+            for plan in plans:
+                if policy is not None and rolling and isinstance(plan, VariantPlan):
+                    plan.count = policy.batches(plan.count)[0]
+                if isinstance(plan, ComponentVariantPlan):
+                    plan.strict = policy is not None
             fleet = assemble(plans, self._controller.machine)
+            self._host(fleet)
             self._measure(fleet, spec, entry["region"])
             self._capture(fleet, spec)
+            self._starting = fleet
             await fleet.start()
         except BaseException:
             await asyncio.shield(asyncio.to_thread(remove_tree, folder))
             raise
+        finally:
+            self._starting = None
         self._folders[id(fleet)] = folder
         return fleet
+
+    def _host(self, fleet: Fleet) -> None:
+        """Let a fleet have the inference components that the record wants on it."""
+        for variant in fleet.component_variants:
+            variant.report = partial(self._control_plane.report_component, self._endpoint.region)
+            variant.counted = partial(self._count_instances, fleet)
+            variant.desire(self._components)
+
+    def _count_instances(self, fleet: Fleet) -> None:
+        if fleet is not self._endpoint.fleet:
+            return  # the record learns it when the fleet becomes the endpoint's
+        counts = {variant.name: len(variant.instances) for variant in fleet.component_variants}
+        task = asyncio.create_task(
+            self._control_plane.report_instances(self._endpoint.region, self._endpoint.name, counts)
+        )
+        self._counting.add(task)
+        task.add_done_callback(self._counting.discard)
 
     def _measure(self, fleet: Fleet, spec: EndpointSpec, region: str) -> None:
         for variant, described in zip(
@@ -345,6 +376,7 @@ class _Reconciler:
         self._endpoint.candidate, self._endpoint.candidate_share = None, 0.0
         if fleet is not None:
             self._endpoint.has_served = True
+            self._count_instances(fleet)
         if before is not None:
             self._retire_later(before)
 

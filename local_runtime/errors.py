@@ -6,7 +6,10 @@ RuntimeApiError
 │   ├── EndpointNotFound
 │   ├── PayloadTooLarge
 │   ├── TargetModelNotSupported
-│   └── TargetModelMissing
+│   ├── TargetModelMissing
+│   ├── ComponentNameMissing
+│   ├── ComponentNameNotSupported
+│   └── NoCapacity
 ├── ThrottlingException        400  more requests at once than the variant takes
 ├── ModelError                 424  a container answered with an error, or not at all
 │   └── InvocationTimeExceeded
@@ -88,6 +91,42 @@ class TargetModelMissing(ValidationError):  # noqa: N818 - says what happened
         self.request_id = request_id
 
 
+class ComponentNameMissing(ValidationError):  # noqa: N818 - says what happened
+    """The endpoint hosts inference components, and none was named. AWS's words, as reported."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Inference Component Name header is required for endpoints to which you plan to deploy"
+            " inference components. Please include Inference Component Name header or consider"
+            " using SageMaker models."
+        )
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {"ErrorCode": "INFERENCE_COMPONENT_NAME_MISSING", **super().fields}
+
+
+class ComponentNameNotSupported(ValidationError):  # noqa: N818 - says what happened
+    """An inference component was named, but the endpoint's variants have models of their own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Inference Component Name header is not allowed for endpoints without inference"
+            " components. Please remove the Inference Component Name header and try again."
+        )
+
+
+class NoCapacity(ValidationError):  # noqa: N818 - says what happened
+    """An inference component has no copy. AWS's words, which its users' programs look for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Inference Component has no capacity to process this request. ApplicationAutoScaling"
+            " may be in-progress (if configured) or try to increase the capacity by invoking"
+            " UpdateInferenceComponentRuntimeConfig API."
+        )
+
+
 class ThrottlingException(RuntimeApiError):  # noqa: N818 - AWS's name
     """More requests at once than a serverless variant takes.
 
@@ -131,10 +170,13 @@ class ContainerPlace:
     variant: str
     instance_id: str
     container: str
+    component: str | None = None
 
     @property
     def log_group(self) -> str:
-        """The CloudWatch log group that AWS writes an endpoint's logs to."""
+        """The CloudWatch log group that AWS writes an endpoint's or a component's logs to."""
+        if self.component is not None:
+            return f"/aws/sagemaker/InferenceComponents/{self.component}"
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"
 
     @property

@@ -71,7 +71,35 @@ class ControlPlane:
                 **more,
             }
         ).encode()
-        target = f"/_local_runtime/endpoints/{quote(entry['name'])}/status"
+        await self._post(f"endpoints/{quote(entry['name'])}/status", body)
+
+    async def report_component(
+        self,
+        region: str,
+        entry: Entry,
+        outcome: str,
+        *,
+        copies: int,
+        reason: str | None = None,
+    ) -> None:
+        """Say how the work on one generation of an inference component goes, or has ended."""
+        document = {
+            "region": region,
+            "generation": entry["generation"],
+            "outcome": outcome,
+            "failure_reason": None if reason is None else reason[:FAILURE_REASON_MAX_LENGTH],
+            "copies": copies,
+        }
+        body = json.dumps(document).encode()
+        await self._post(f"components/{quote(entry['name'])}/status", body)
+
+    async def report_instances(self, region: str, endpoint: str, counts: Mapping[str, int]) -> None:
+        """Say how many instances there are, where their number follows the copies on them."""
+        body = json.dumps({"region": region, "counts": counts}).encode()
+        await self._post(f"endpoints/{quote(endpoint)}/instances", body)
+
+    async def _post(self, path: str, body: bytes) -> None:
+        target = f"/_local_runtime/{path}"
         while True:
             try:
                 answer = await fetch(self._address, "POST", target, body=body, timeout_s=30.0)

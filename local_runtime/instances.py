@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
 from local_runtime.artifacts import remove_tree
+from local_runtime.component_variant import ComponentVariant, ComponentVariantPlan
+from local_runtime.components import HostedComponent
 from local_runtime.containers import Container
 from local_runtime.data_capture import DataCapture
 from local_runtime.environment import Environment, Machine
-from local_runtime.errors import ServiceUnavailable, ValidationError
+from local_runtime.errors import (
+    ComponentNameMissing,
+    ComponentNameNotSupported,
+    ServiceUnavailable,
+    ValidationError,
+)
+from local_runtime.instance import Instance, InstancePlanner
 from local_runtime.multi_model import MultiModelContainer
 from local_runtime.request_meter import RequestMeter
 from local_runtime.serverless import ServerlessPlan, ServerlessVariant
@@ -22,46 +30,6 @@ from local_runtime.tasks import together
 from local_runtime.workers import ContainerPlan
 
 _DRAIN_POLL_S: Final = 0.05
-
-
-class Instance:
-    """One machine of a variant, on AWS; here the processes it would run."""
-
-    def __init__(self, instance_id: str, containers: Sequence[Container]) -> None:
-        self.instance_id = instance_id
-        self.containers = tuple(containers)
-        self.multi_model = next(
-            (each for each in self.containers if isinstance(each, MultiModelContainer)), None
-        )
-        self.outstanding = 0
-
-    @property
-    def available(self) -> bool:
-        """Whether every container has a worker that can answer."""
-        for container in self.containers:  # noqa: SIM110 - a generator costs more than the look
-            if container.ready_workers == 0:
-                return False
-        return True
-
-    async def start(self) -> None:
-        """Start every container.
-
-        Raises:
-            ContainerFailedError: one is not ready in time.
-        """
-        await together(*(container.start() for container in self.containers))
-
-    async def stop(self, grace_s: float) -> None:
-        """End every container."""
-        await asyncio.gather(*(container.stop(grace_s) for container in self.containers))
-
-    def kill(self) -> None:
-        """End every process at once."""
-        for container in self.containers:
-            container.kill()
-
-
-InstancePlanner = Callable[[str], Sequence[ContainerPlan]]
 
 
 class VariantPlan:
@@ -261,7 +229,9 @@ class Variant:
 
 
 AnyInstance = Instance | Environment
-AnyVariant = Variant | ServerlessVariant
+AnyVariant = Variant | ServerlessVariant | ComponentVariant
+# What answers requests: a component does so in the place of the variant that it is on.
+AnyTarget = AnyVariant | HostedComponent
 
 
 class Fleet:
@@ -279,6 +249,31 @@ class Fleet:
         self.payload_limit = payload_limit
         self.capture: DataCapture | None = None
         self._weights = [variant.weight for variant in variants]
+        self.component_variants = [
+            variant for variant in self.variants if isinstance(variant, ComponentVariant)
+        ]
+
+    def pick_target(self, component: str | None, variant: str | None) -> AnyTarget:
+        """What answers a request: a component where there are such, otherwise a variant.
+
+        Args:
+            component: that the caller names.
+            variant: that the caller names.
+
+        Raises:
+            ValidationError: there is no such component or variant, or the component is not named.
+        """
+        if not self.component_variants:
+            if component is not None:
+                raise ComponentNameNotSupported
+            return self.pick_variant(variant)
+        if component is None:
+            raise ComponentNameMissing
+        for hosting in self.component_variants:
+            found = hosting.components.get(component)
+            if found is not None and variant in {None, hosting.name}:
+                return found
+        raise ValidationError(f"Inference component {component} not found for the endpoint.")
 
     def pick_variant(self, target: str | None) -> AnyVariant:
         """The variant that the caller wants, or one by weight.
@@ -344,7 +339,10 @@ class Fleet:
         return (*self.variants, *self.shadows)
 
 
-def assemble(plans: Sequence[VariantPlan | ServerlessPlan], machine: Machine) -> Fleet:
+AnyPlan = VariantPlan | ServerlessPlan | ComponentVariantPlan
+
+
+def assemble(plans: Sequence[AnyPlan], machine: Machine) -> Fleet:
     """The fleet that plans describe; nothing has started yet."""
     settings = machine.settings
     serverless = [plan for plan in plans if isinstance(plan, ServerlessPlan)]
@@ -352,6 +350,7 @@ def assemble(plans: Sequence[VariantPlan | ServerlessPlan], machine: Machine) ->
     return Fleet(
         [
             *(ServerlessVariant(plan, machine) for plan in serverless),
+            *(ComponentVariant(p, machine) for p in plans if isinstance(p, ComponentVariantPlan)),
             *(Variant(plan, machine) for plan in instances if not plan.shadow),
         ],
         shadows=[Variant(plan, machine) for plan in instances if plan.shadow],

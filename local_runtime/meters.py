@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from hosting.endpoint import EndpointKind
 from hosting.metrics import METRICS, PERIOD_S, MetricDefinition
 from local_runtime.http_client import AnswerTooLargeError, ConnectionLostError, UnixAddress, fetch
 
@@ -39,13 +38,16 @@ _BATCHES_KEPT: Final = 600
 # Percentiles of latencies need no more digits, and the batches stay small.
 _SIGNIFICANT_DIGITS: Final = 3
 
+_OF_COMPONENT: Final = ("InferenceComponentName",)
 _TABLE: Final[dict[str, MetricDefinition]] = {
-    metric.name: metric
-    for metric in METRICS
-    if metric.kinds != frozenset[EndpointKind]({"inference-component"})
+    metric.name: metric for metric in METRICS if metric.dimensions != _OF_COMPONENT
+}
+_COMPONENT_TABLE: Final[dict[str, MetricDefinition]] = {
+    metric.name: metric for metric in METRICS if metric.dimensions == _OF_COMPONENT
 }
 
-_Key = tuple[str, str, str | None, str | None, str | None, str | None]
+# Metric, endpoint, variant, container, region, endpoint configuration, inference component.
+_Key = tuple[str, str, str | None, str | None, str | None, str | None, str | None]
 Read = Callable[[], float | None]
 
 
@@ -139,6 +141,7 @@ class Meters:
         count: int = 1,
         region: str | None = None,
         config: str | None = None,
+        component: str | None = None,
     ) -> None:
         """Take in samples.
 
@@ -151,11 +154,13 @@ class Meters:
             count: how many samples have this value.
             region: the endpoint's, where two regions may have one of this name.
             config: the endpoint configuration, for the metric that has it as a dimension besides.
+            component: whose metric it is, instead of the endpoint's or the variant's.
 
         Raises:
             ValueError: there is no such metric, or a dimension of it is not given.
         """
-        self._tally((name, endpoint, variant, container, region, config)).add(value, count)
+        key = (name, endpoint, variant, container, region, config, component)
+        self._tally(key).add(value, count)
 
     def record_all(
         self,
@@ -167,16 +172,18 @@ class Meters:
         container: str | None = None,
         region: str | None = None,
         config: str | None = None,
+        component: str | None = None,
     ) -> None:
         """Take in many samples at once; arguments as in ``record``."""
         if values:
-            self._tally((name, endpoint, variant, container, region, config)).add_all(values)
+            key = (name, endpoint, variant, container, region, config, component)
+            self._tally(key).add_all(values)
 
     def _tally(self, key: _Key) -> Tally:
         tally = self._tallies.get(key)
         if tally is None:
-            name, _, variant, container, *_ = key
-            _check(name, variant, container)
+            name, _, variant, container, _, _, component = key
+            _check(name, variant, container, component)
             tally = self._tallies[key] = Tally()
         return tally
 
@@ -189,6 +196,7 @@ class Meters:
         variant: str | None = None,
         container: str | None = None,
         region: str | None = None,
+        component: str | None = None,
     ) -> Callable[[], None]:
         """Sample a value once per minute of the service; one of high resolution more often.
 
@@ -199,6 +207,7 @@ class Meters:
             variant: needed where the metric has that dimension.
             container: needed where the metric has that dimension.
             region: the endpoint's.
+            component: whose metric it is, instead of the endpoint's or the variant's.
 
         Returns:
             What to call when the gauge is gone.
@@ -206,9 +215,12 @@ class Meters:
         Raises:
             ValueError: there is no such metric, or a dimension of it is not given.
         """
-        _check(name, variant, container)
+        _check(name, variant, container, component)
         number = next(self._numbers)
-        self._gauges[number] = ((name, endpoint, variant, container, region, None), read)
+        self._gauges[number] = (
+            (name, endpoint, variant, container, region, None, component),
+            read,
+        )
         return lambda: void(self._gauges.pop(number, None))
 
     def each_interval(self, collector: Interval) -> Callable[[], None]:
@@ -239,7 +251,8 @@ class Meters:
         minute_ends = end % PERIOD_S == 0
         for collector in self._intervals:
             collector.collect(self, minute_ends=minute_ends)
-        for (name, endpoint, variant, container, region, _), read in list(self._gauges.values()):
+        for key, read in list(self._gauges.values()):
+            name, endpoint, variant, container, region, _, component = key
             due = (
                 end % resolution_s(name) < self.interval_s
                 if name in HIGH_RESOLUTION
@@ -254,6 +267,7 @@ class Meters:
                     variant=variant,
                     container=container,
                     region=region,
+                    component=component,
                 )
         tallies, self._tallies = self._tallies, {}
         return {
@@ -287,11 +301,16 @@ class Meters:
         return self._now() * self._speed
 
     def _series(self, key: _Key) -> dict[str, Any]:
-        name, endpoint, variant, container, region, config = key
+        name, endpoint, variant, container, region, config, component = key
         if region is None:
             region = self._region_of(endpoint)
-        metric = _TABLE[name]
-        given = {"EndpointName": endpoint, "VariantName": variant, "ContainerName": container}
+        metric = (_TABLE if component is None else _COMPONENT_TABLE)[name]
+        given = {
+            "EndpointName": endpoint,
+            "VariantName": variant,
+            "ContainerName": container,
+            "InferenceComponentName": component,
+        }
         dimensions = {dimension: given[dimension] for dimension in metric.dimensions}
         if config is not None:
             dimensions["EndpointConfigName"] = config
@@ -322,8 +341,8 @@ def interval_s(speed: float) -> int:
     return PERIOD_S * math.ceil(_SHORTEST_WALL_S * speed / PERIOD_S)
 
 
-def _check(name: str, variant: str | None, container: str | None) -> None:
-    metric = _TABLE.get(name)
+def _check(name: str, variant: str | None, container: str | None, component: str | None) -> None:
+    metric = (_TABLE if component is None else _COMPONENT_TABLE).get(name)
     if metric is None:
         raise ValueError(f"name must be a metric of hosting.metrics, got {name!r}")
     for dimension, value in (("VariantName", variant), ("ContainerName", container)):

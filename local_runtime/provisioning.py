@@ -10,15 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from hosting.endpoint import ContainerSpec, EndpointSpec, ServerlessSpec, VariantSpec
+from hosting.endpoint import ContainerSpec, EndpointSpec, ModelSpec, ServerlessSpec, VariantSpec
+from hosting.instances import instance_type
 from hosting.limits import ASYNC_PAYLOAD_MAX_BYTES, SERVERLESS_PAYLOAD_MAX_BYTES
+from hosting.placement import Resources
 from local_runtime.artifacts import ObjectStore, fetch_model
+from local_runtime.component_variant import ComponentVariantPlan
 from local_runtime.container_environment import container_environment
 from local_runtime.errors import ONLY_CONTAINER, ContainerPlace, NotServableError
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import Address, UnixAddress
 from local_runtime.images import program_for
-from local_runtime.instances import InstancePlanner, VariantPlan
+from local_runtime.instance import InstancePlanner
+from local_runtime.instances import AnyPlan, VariantPlan
 from local_runtime.logs import log_file
 from local_runtime.multi_model_plan import (
     MultiModelPlan,
@@ -42,14 +46,12 @@ class ProvisioningError(NotServableError):
     """The endpoint cannot be served; the message is for FailureReason."""
 
 
-def not_served_yet(config: Mapping[str, Any], models: Mapping[str, Any]) -> str | None:
+def not_served_yet(models: Mapping[str, Any]) -> str | None:
     """What the description asks for that this runtime does not serve, or None.
 
     It reads the requests as they were sent: ``EndpointSpec`` has no place for some of it.
     """
     asked: list[str] = []
-    if any("ModelName" not in variant for variant in config["ProductionVariants"]):
-        asked.append("inference components (a variant without ModelName)")
     for model in models.values():
         primary = model.get("PrimaryContainer")
         containers = [primary] if primary is not None else model.get("Containers", [])
@@ -82,7 +84,7 @@ class Provisioner:
 
     async def plan(
         self, spec: EndpointSpec, *, region: str, account_id: str, folder: Path
-    ) -> Sequence[VariantPlan | ServerlessPlan]:
+    ) -> Sequence[AnyPlan]:
         """Fetch model data into ``folder``, install requirements, and plan every container.
 
         Raises:
@@ -91,7 +93,7 @@ class Provisioner:
             UnknownImageError: no program stands in for an image.
             ProvisioningError: something else in the description cannot be served.
         """
-        plans: list[VariantPlan | ServerlessPlan] = await together(
+        plans: list[AnyPlan] = await together(
             *(
                 self._variant(variant, spec.name, region, account_id, folder / variant.name)
                 for variant in (*spec.variants, *spec.shadow_variants)
@@ -124,43 +126,84 @@ class Provisioner:
 
     async def _variant(
         self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path
-    ) -> VariantPlan | ServerlessPlan:
+    ) -> AnyPlan:
+        if variant.hosts_components:
+            return self._for_components(variant, endpoint, region, account_id, folder)
         model = variant.model
-        sources: list[_Source] = await together(
-            *(
-                self._source(container, variant, folder / container.hostname)
-                for container in model.containers
-            )
-        )
+        sources = await self._sources(variant, folder)
         alone = len(model.containers) == 1
         if variant.serverless is not None:
             place = ContainerPlace(region, account_id, endpoint, variant.name, "", ONLY_CONTAINER)
             return self._serverless(sources[0], place, variant, variant.serverless)
 
-        def plan_instance(instance_id: str) -> Sequence[ContainerPlan]:
+        return VariantPlan(
+            variant.name,
+            variant.initial_weight,
+            variant.initial_instance_count,
+            self._on_instances(
+                sources, ContainerPlace(region, account_id, endpoint, variant.name, "", ""), variant
+            ),
+            direct=not alone and model.execution_mode == "Direct",
+            multi_model=model.is_multi_model,
+        )
+
+    def _on_instances(
+        self, sources: Sequence[_Source], place: ContainerPlace, variant: VariantSpec
+    ) -> InstancePlanner:
+        """How the containers of one more instance, or one more copy, are planned."""
+
+        def planned(instance_id: str) -> Sequence[ContainerPlan]:
             return [
                 self._container(
                     source,
-                    ContainerPlace(
-                        region,
-                        account_id,
-                        endpoint,
-                        variant.name,
-                        instance_id,
-                        ONLY_CONTAINER if alone else source.spec.hostname,
+                    replace(
+                        place,
+                        instance_id=instance_id,
+                        container=ONLY_CONTAINER if len(sources) == 1 else source.spec.hostname,
                     ),
                     variant,
                 )
                 for source in sources
             ]
 
-        return VariantPlan(
-            variant.name,
-            variant.initial_weight,
-            variant.initial_instance_count,
-            plan_instance,
-            direct=not alone and model.execution_mode == "Direct",
-            multi_model=model.is_multi_model,
+        return planned
+
+    def _for_components(
+        self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path
+    ) -> ComponentVariantPlan:
+        async def prepare(entry: Mapping[str, Any], startup: Mapping[str, Any]) -> InstancePlanner:
+            name = entry["name"]
+            missing = not_served_yet({name: entry["model"]})
+            if missing is not None:
+                raise ProvisioningError(missing)
+            described = replace(
+                variant,
+                model=ModelSpec.from_api(entry["model"]),
+                startup_timeout_s=startup.get(
+                    "ContainerStartupHealthCheckTimeoutInSeconds", variant.startup_timeout_s
+                ),
+                model_download_timeout_s=startup.get(
+                    "ModelDataDownloadTimeoutInSeconds", variant.model_download_timeout_s
+                ),
+            )
+            # A component that fails is tried again, and a name may come back.
+            own = folder / name / secrets.token_hex(4)
+            sources = await self._sources(described, own)
+            place = ContainerPlace(
+                region, account_id, endpoint, variant.name, "", "", component=name
+            )
+            return self._on_instances(sources, place, described)
+
+        assert variant.instance_type is not None, "only a serverless variant has none"
+        return ComponentVariantPlan(
+            endpoint=endpoint,
+            region=region,
+            name=variant.name,
+            weight=variant.initial_weight,
+            count=variant.initial_instance_count,
+            capacity=Resources.of_instance(instance_type(variant.instance_type)),
+            managed=variant.managed_instances,
+            prepare=prepare,
         )
 
     def _serverless(
@@ -178,6 +221,15 @@ class Provisioner:
             size=size,
             plan_environment=plan_environment,
         )
+
+    async def _sources(self, variant: VariantSpec, folder: Path) -> Sequence[_Source]:
+        sources: list[_Source] = await together(
+            *(
+                self._source(container, variant, folder / container.hostname)
+                for container in variant.model.containers
+            )
+        )
+        return sources
 
     async def _source(
         self, container: ContainerSpec, variant: VariantSpec, folder: Path

@@ -28,7 +28,7 @@ from local_runtime.errors import (
 from local_runtime.http_client import Answer, Body
 from local_runtime.http_request import Request
 from local_runtime.http_wire import Headers, RequestHead, ResponseHead
-from local_runtime.instances import AnyInstance, AnyVariant, Variant
+from local_runtime.instances import AnyInstance, AnyTarget, Variant
 from local_runtime.multi_model import MultiModelContainer
 from local_runtime.pipeline import Hop, Invocation
 from local_runtime.response_stream import EventResponse
@@ -44,7 +44,6 @@ _OPERATIONS: Final = frozenset({_INVOCATIONS, _STREAM, OPERATION})
 _REMEMBERED: Final = 256
 # Parameters that would have to change what happens: refused, never ignored.
 _NOT_UNDERSTOOD: Final = {
-    b"x-amzn-sagemaker-inference-component": "InferenceComponentName",
     b"x-amzn-sagemaker-enable-explanations": "EnableExplanations",
     b"x-amzn-sagemaker-session-id": "SessionId",
     b"x-amzn-sagemaker-prefix-aware-id": "PrefixAwareId",
@@ -135,7 +134,7 @@ class _Call:
         self._limits = limits
         self._response = response
         self._began_s = monotonic()
-        self._variant: AnyVariant
+        self._variant: AnyTarget
         self._captured: tuple[DataCapture, Body] | None = None
         self._hops_s: list[float] = []
 
@@ -148,7 +147,9 @@ class _Call:
         parameters = self._parameters
         try:
             fleet = self._endpoint.serving()
-            self._variant = variant = fleet.pick_variant(parameters.target_variant)
+            self._variant = variant = fleet.pick_target(
+                parameters.component, parameters.target_variant
+            )
             instance, containers = self._route(variant)
             if self._response is not None:
                 self._response.add_headers(_header_list(variant.header + _request_id()))
@@ -185,7 +186,7 @@ class _Call:
                 limits=self._limits,
             )
 
-    def _route(self, variant: AnyVariant) -> tuple[AnyInstance, Sequence[Hop]]:
+    def _route(self, variant: AnyTarget) -> tuple[AnyInstance, Sequence[Hop]]:
         parameters = self._parameters
         parameters.check(self._endpoint, variant)
         instance = parameters.instance(variant)
@@ -227,6 +228,7 @@ class _Parameters:
 
     __slots__ = (
         "accept",
+        "component",
         "content_type",
         "passed_on",
         "region",
@@ -245,6 +247,7 @@ class _Parameters:
         self.accept = head.header(b"x-amzn-sagemaker-accept" if streamed else b"accept")
         self.content_type = head.header(b"content-type")
         self.region = _signed_region(head.header(b"authorization"))
+        self.component: str | None = None
         self.target_container: str | None = None
         self.target_model: str | None = None
         self.target_variant: str | None = None
@@ -273,12 +276,15 @@ class _Parameters:
         elif name == b"x-amzn-sagemaker-target-container-hostname":
             complaints = validation.name("TargetContainerHostname", value)
             self.target_container = value
+        elif name == b"x-amzn-sagemaker-inference-component":
+            complaints = validation.name("InferenceComponentName", value)
+            self.component = value
         elif name in _NOT_UNDERSTOOD:
             complaints = [f"{_NOT_UNDERSTOOD[name]} is not served by the local runtime"]
         if complaints:
             raise ValidationError("; ".join(complaints))
 
-    def check(self, endpoint: Endpoint, variant: AnyVariant) -> None:
+    def check(self, endpoint: Endpoint, variant: AnyTarget) -> None:
         """Refuse what this endpoint does not take, before the body is received.
 
         Raises:
@@ -297,7 +303,7 @@ class _Parameters:
                 " support TargetContainerHostname."
             )
 
-    def instance(self, variant: AnyVariant) -> AnyInstance:
+    def instance(self, variant: AnyTarget) -> AnyInstance:
         """The instance that the request goes to.
 
         Raises:
@@ -309,7 +315,7 @@ class _Parameters:
         return variant.pick_instance()
 
     def containers(
-        self, instance: AnyInstance, variant: AnyVariant, endpoint: Endpoint
+        self, instance: AnyInstance, variant: AnyTarget, endpoint: Endpoint
     ) -> Sequence[Hop]:
         """The containers that the request goes through.
 
@@ -332,7 +338,7 @@ class _Parameters:
         return container.hop(self.target_model)
 
     def _chosen(
-        self, containers: Sequence[Hop], variant: AnyVariant, endpoint: Endpoint
+        self, containers: Sequence[Hop], variant: AnyTarget, endpoint: Endpoint
     ) -> Sequence[Hop]:
         if not variant.direct:
             return containers

@@ -8,14 +8,14 @@ from time import monotonic
 
 from local_runtime.errors import RuntimeApiError
 from local_runtime.http_client import Answer, Body
-from local_runtime.instances import AnyInstance, AnyVariant, Fleet, Variant
+from local_runtime.instances import AnyInstance, AnyTarget, Fleet, Variant
 from local_runtime.pipeline import Hop, Invocation
 from local_runtime.settings import Limits
 
 
 def copy_to_shadows(
     fleet: Fleet,
-    variant: AnyVariant,
+    variant: AnyTarget,
     body: Body,
     route: Callable[[Variant], tuple[AnyInstance, Sequence[Hop]]],
     *,

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from local_runtime.containers import Container
     from local_runtime.endpoints import Endpoint, EndpointTable
     from local_runtime.hosting_record import ControlPlane
-    from local_runtime.instances import AnyVariant, Instance
+    from local_runtime.instance import Instance
+    from local_runtime.instances import AnyVariant
     from local_runtime.settings import RuntimeSettings
 
 STATUS_ROUTE: Final = "/_local_runtime/status"
