@@ -1,4 +1,4 @@
-"""Packages that a handler's ``requirements.txt`` asks for, installed once.
+"""The interpreters of handlers, and packages that a ``requirements.txt`` asks for, installed once.
 
 One virtual environment per interpreter and content of the file. What the interpreter already has
 satisfies a requirement: its package folders are on the environment's path, behind the environment's
@@ -43,6 +43,7 @@ _PIP_OPTIONS: Final = (
     "off",
 )
 _COMPLETE: Final = "complete"
+_HANDLER_HOST: Final = Path(__file__).with_name("handler_host")
 
 
 class RequirementsError(NotServableError):
@@ -60,6 +61,7 @@ class HandlerEnvironments:
         self._limits = limits
         self._register = register
         self._locks: dict[str, asyncio.Lock] = {}
+        self._compiling: asyncio.Task[None] | None = None
 
     async def interpreter_for(self, requirements: Path | None) -> str:
         """The interpreter that runs a handler; without requirements the handlers' common one.
@@ -67,6 +69,9 @@ class HandlerEnvironments:
         Raises:
             RequirementsError: pip failed; the message ends with its last lines.
         """
+        if self._compiling is None:
+            self._compiling = asyncio.create_task(self._compile_host())
+        await asyncio.shield(self._compiling)
         if requirements is None:
             return self._handler_python
         key = hashlib.sha256(
@@ -74,6 +79,23 @@ class HandlerEnvironments:
         ).hexdigest()[:24]
         async with self._locks.setdefault(key, asyncio.Lock()):
             return await self._build(self._folder / key, requirements)
+
+    async def _compile_host(self) -> None:
+        """Keep the byte code of our host for this interpreter.
+
+        Containers write none, so that each cold start would compile the host anew: ten milliseconds
+        of a dozen. Where the installation cannot be written to, that is how it stays.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        process = await ProcessGroup.start(
+            [self._handler_python, "-I", "-m", "compileall", "-q", str(_HANDLER_HOST)],
+            environment=pip_environment(os.environ),
+            cwd=self._folder,
+            log=self._folder / "handler_host.log",
+            open_files=self._limits.open_files,
+            register=self._register,
+        )
+        await process.exited()
 
     async def _build(self, folder: Path, requirements: Path) -> str:
         python = folder / "bin" / "python"
