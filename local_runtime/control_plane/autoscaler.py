@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from hosting.limits import ASYNC_MIN_CAPACITY, REALTIME_MIN_CAPACITY
 from hosting.scaling import (
     Cooldown,
     Direction,
@@ -25,8 +24,9 @@ from hosting.scaling import (
 )
 from local_runtime.clock import Clock
 from local_runtime.control_plane.cloudwatch.alarms import AlarmBook, Transition
+from local_runtime.control_plane.scalable_resources import find
 from local_runtime.control_plane.scaling_records import (
-    INSTANCES,
+    COPIES,
     NOUNS,
     Activity,
     Json,
@@ -36,7 +36,7 @@ from local_runtime.control_plane.scaling_records import (
     TargetKey,
 )
 from local_runtime.control_plane.scaling_schedule import read as read_schedule
-from local_runtime.control_plane.store import Deployment, Endpoint, Store
+from local_runtime.control_plane.store import Store
 
 # AWS keeps six weeks of activities; the number is what a laptop can hold of a busy endpoint.
 _ACTIVITIES: Final = 10_000
@@ -142,15 +142,9 @@ class Autoscaler:
         self.alarms.delete(region, [n for n in names if self.alarms.find(region, n) is not None])
 
     def capacity(self, key: TargetKey) -> int | None:
-        """The desired capacity; None when there is no such variant of that kind."""
-        endpoint, variant = self._variant(key)
-        if endpoint is None or variant is None:
-            return None
-        if key.dimension == INSTANCES:
-            return endpoint.target.count(variant)
-        size = endpoint.target.serverless_config(variant)
-        provisioned = None if size is None else size.get("ProvisionedConcurrency")
-        return None if provisioned is None else int(provisioned)
+        """The desired capacity; None when there is nothing of that kind to scale."""
+        scalable = find(self.store, key)
+        return None if scalable is None else scalable.capacity
 
     # What alarms bring.
 
@@ -291,8 +285,8 @@ class Autoscaler:
         self, target: Target, desired: int, cause: str, policy: Policy | None = None
     ) -> Activity | None:
         """Ask for a capacity; None while the endpoint cannot be changed."""
-        endpoint, variant = self._variant(target.key)
-        if endpoint is None or variant is None or endpoint.status != "InService":
+        scalable = find(self.store, target.key)
+        if scalable is None or scalable.status != "InService":
             return None
         now_s = self._now_s()
         activity = Activity(
@@ -300,39 +294,33 @@ class Autoscaler:
         )
         self.activities.append(activity)
         noun = NOUNS[target.key.dimension]
-        least = _least(endpoint, target.key)
-        if desired < least:
+        if desired < scalable.least:
             activity.end(
                 "Failed",
-                f"Failed to set desired {noun} to {desired}. Reason: it must be {least} or more for"
-                " this kind of endpoint.",
+                f"Failed to set desired {noun} to {desired}. Reason: it must be {scalable.least} or"
+                " more for this kind of endpoint.",
                 now_s,
             )
             return None
-        changed = self.store.update_endpoint(
-            endpoint.region,
-            endpoint.name,
-            _with_capacity(endpoint.target, variant["VariantName"], target.key, desired),
-            new_containers=False,
-        )
-        if changed is None:
+        activity.generation = scalable.change(desired)
+        if activity.generation is None:
             self.activities.remove(activity)
             return None
-        activity.generation = changed.generation
         return activity
 
     def _look_after(self, activity: Activity) -> None:
         """See whether the data plane has made a change."""
-        endpoint, variant = self._variant(activity.key)
+        scalable = find(self.store, activity.key)
         noun = NOUNS[activity.key.dimension]
         now_s = self._now_s()
         failed = f"Failed to set desired {noun} to {activity.desired}."
-        if endpoint is None or variant is None:
-            activity.end("Failed", f"{failed} Reason: the endpoint is gone.", now_s)
-        elif endpoint.generation == activity.generation and endpoint.status == "Updating":
+        if scalable is None:
+            what = "inference component" if activity.key.dimension == COPIES else "endpoint"
+            activity.end("Failed", f"{failed} Reason: the {what} is gone.", now_s)
+        elif scalable.generation == activity.generation and scalable.status == "Updating":
             return
-        elif endpoint.failure_reason is not None and endpoint.generation == activity.generation:
-            activity.end("Failed", f"{failed} Reason: {endpoint.failure_reason}", now_s)
+        elif scalable.failure_reason is not None and scalable.generation == activity.generation:
+            activity.end("Failed", f"{failed} Reason: {scalable.failure_reason}", now_s)
         else:
             activity.end(
                 "Successful",
@@ -418,41 +406,17 @@ class Autoscaler:
         cause = f"{side} capacity was set to {bounded}"
         if target.outside != "registered":
             cause = f"{cause} while {target.outside}"
-        endpoint, _ = self._variant(target.key)
-        if endpoint is not None and endpoint.status == "InService":
+        scalable = find(self.store, target.key)
+        if scalable is not None and scalable.status == "InService":
             target.outside = None
             self._begin(target, bounded, cause)
 
     def _forget_deleted(self) -> None:
-        """Deleting an endpoint deregisters its targets, as on AWS."""
+        """Deleting an endpoint deregisters its targets, as on AWS; a component likewise."""
         for key in list(self.targets):
-            endpoint, variant = self._variant(key)
-            if endpoint is None or variant is None or endpoint.status == "Deleting":
+            scalable = find(self.store, key)
+            if scalable is None or scalable.status == "Deleting":
                 self.forget(key)
-
-    def _variant(self, key: TargetKey) -> tuple[Endpoint | None, Json | None]:
-        names = key.names
-        endpoint = None if names is None else self.store.endpoint(key.region, names[0])
-        if endpoint is None or names is None:
-            return None, None
-        found = [v for v in endpoint.target.variants if v["VariantName"] == names[1]]
-        return endpoint, found[0] if found else None
-
-
-def _least(endpoint: Endpoint, key: TargetKey) -> int:
-    """The smallest capacity that the kind of endpoint may have."""
-    if key.dimension == INSTANCES and "AsyncInferenceConfig" in endpoint.target.config:
-        return ASYNC_MIN_CAPACITY
-    return REALTIME_MIN_CAPACITY
-
-
-def _with_capacity(
-    deployment: Deployment, variant: str, key: TargetKey, desired: int
-) -> Deployment:
-    if key.dimension == INSTANCES:
-        return replace(deployment, counts={**deployment.counts, variant: desired})
-    size = {**deployment.serverless_sizes.get(variant, {}), "ProvisionedConcurrency": desired}
-    return replace(deployment, serverless_sizes={**deployment.serverless_sizes, variant: size})
 
 
 def _cooldown_s(policy: Policy, direction: Direction) -> float:

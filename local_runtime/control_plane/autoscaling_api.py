@@ -22,6 +22,7 @@ from local_runtime.control_plane.errors import (
     ValidationException,
 )
 from local_runtime.control_plane.scaling_records import (
+    COPIES,
     INSTANCES,
     NAMESPACE,
     NOUNS,
@@ -356,7 +357,8 @@ class AutoscalingApi:
 
 def _key(request: Json, region: str) -> TargetKey:
     key = TargetKey(region, request["ResourceId"], request.get("ScalableDimension", INSTANCES))
-    if key.names is None or key.dimension not in NOUNS:
+    known = key.names if key.dimension != COPIES else key.component
+    if known is None or key.dimension not in NOUNS:
         raise ValidationException(
             "Unsupported service namespace, resource type or scalable dimension"
         )

@@ -23,11 +23,14 @@ StatusCode = Literal["InProgress", "Successful", "Failed"]
 NAMESPACE: Final = "sagemaker"
 INSTANCES: Final = "sagemaker:variant:DesiredInstanceCount"
 CONCURRENCY: Final = "sagemaker:variant:DesiredProvisionedConcurrency"
+COPIES: Final = "sagemaker:inference-component:DesiredCopyCount"
 NOUNS: Final[Mapping[str, str]] = {
     INSTANCES: "instance count",
     CONCURRENCY: "provisioned concurrency",
+    COPIES: "copy count",
 }
 _RESOURCE: Final = re.compile(r"endpoint/(?P<endpoint>[^/]+)/variant/(?P<variant>[^/]+)")
+_COMPONENT: Final = re.compile(r"inference-component/(?P<component>[^/]+)")
 # As AWS makes them: the policies' names hold this as the scope of the service.
 _POLICY_ARN: Final = "arn:aws:autoscaling:{region}:{account}:scalingPolicy:{id}:resource/{resource}:policyName/{name}"  # noqa: E501 - one word
 
@@ -45,6 +48,12 @@ class TargetKey:
         """The endpoint and the variant; None for a resource of another kind."""
         match = _RESOURCE.fullmatch(self.resource_id)
         return None if match is None else (match["endpoint"], match["variant"])
+
+    @property
+    def component(self) -> str | None:
+        """The inference component; None for a resource of another kind."""
+        match = _COMPONENT.fullmatch(self.resource_id)
+        return None if match is None else match["component"]
 
     def document(self) -> Json:
         """As every answer of the API begins."""

@@ -12,13 +12,13 @@ from typing import Any, Final
 from hosting.metrics import PERIOD_S
 from hosting.scaling import ScalingChoices
 from local_runtime.control_plane.errors import ValidationException
-from local_runtime.control_plane.scaling_records import CONCURRENCY, INSTANCES, Policy
+from local_runtime.control_plane.scaling_records import CONCURRENCY, COPIES, INSTANCES, Policy
 
 Json = dict[str, Any]
 
 _HIGH_RESOLUTION_S: Final = 10
 # Predefined metric: dimension that it scales, metric, statistic, period of the upper alarm.
-# The statistic of the last two is not documented: the metric's own page names it.
+# The statistic of those with Maximum is not documented: the metric's own page names it.
 _PREDEFINED: Final[Mapping[str, tuple[str, str, str, int]]] = {
     "SageMakerVariantInvocationsPerInstance": (
         INSTANCES,
@@ -37,6 +37,18 @@ _PREDEFINED: Final[Mapping[str, tuple[str, str, str, int]]] = {
         "ServerlessProvisionedConcurrencyUtilization",
         "Maximum",
         PERIOD_S,
+    ),
+    "SageMakerInferenceComponentInvocationsPerCopy": (
+        COPIES,
+        "InvocationsPerCopy",
+        "Sum",
+        PERIOD_S,
+    ),
+    "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution": (
+        COPIES,
+        "ConcurrentRequestsPerCopy",
+        "Maximum",
+        _HIGH_RESOLUTION_S,
     ),
 }
 
@@ -136,20 +148,24 @@ def _predefined(policy: Policy, configuration: Json, *, high: bool) -> Json:
         raise ValidationException(
             f"{name} is not a supported metric for scalable dimension {policy.key.dimension}"
         )
-    names = policy.key.names
-    assert names is not None
-    endpoint, variant = names
     return {
         "Namespace": "AWS/SageMaker",
         "MetricName": metric,
         "Dimensions": [
-            {"Name": "EndpointName", "Value": endpoint},
-            {"Name": "VariantName", "Value": variant},
+            {"Name": name, "Value": value} for name, value in _dimensions(policy).items()
         ],
         "Statistic": statistic,
         # A quick metric is for scaling out; capacity leaves by the minute.
         "Period": period_s if high else PERIOD_S,
     }
+
+
+def _dimensions(policy: Policy) -> dict[str, str]:
+    if policy.key.component is not None:
+        return {"InferenceComponentName": policy.key.component}
+    names = policy.key.names
+    assert names is not None, "a key is one or the other"
+    return dict(zip(("EndpointName", "VariantName"), names, strict=True))
 
 
 def _query(query: Json) -> Json:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from local_runtime.control_plane.cloudformation.errors import ResourceFailed
 from local_runtime.control_plane.cloudformation.resource_types import (
+    components,
     custom,
     hosting,
     identity,
@@ -52,6 +53,7 @@ TYPES: dict[str, ResourceType] = {
     "AWS::SSM::Parameter": registries.Parameter(),
     "AWS::SageMaker::Endpoint": hosting.Endpoint(),
     "AWS::SageMaker::EndpointConfig": hosting.EndpointConfig(),
+    "AWS::SageMaker::InferenceComponent": components.InferenceComponent(),
     "AWS::SageMaker::Model": hosting.Model(),
     "Custom::CDKBucketDeployment": custom.BucketDeployment(),
     "Custom::S3AutoDeleteObjects": custom.AutoDeleteObjects(),

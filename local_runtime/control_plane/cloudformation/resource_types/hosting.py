@@ -47,7 +47,7 @@ class Model(ResourceType):
         return Live(physical_id=arn, attributes={"ModelName": name, "ModelArn": arn})
 
     def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
-        return _retag(context, live, old, new)
+        return retag(context, live, old, new)
 
     def delete(self, context: Context, live: Live, properties: Properties) -> None:
         del properties
@@ -84,7 +84,7 @@ class EndpointConfig(ResourceType):
         )
 
     def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
-        return _retag(context, live, old, new)
+        return retag(context, live, old, new)
 
     def delete(self, context: Context, live: Live, properties: Properties) -> None:
         del properties
@@ -116,7 +116,7 @@ class Endpoint(ResourceType):
         return Live(physical_id=arn, attributes={"EndpointName": name, "EndpointArn": arn})
 
     def update(self, context: Context, live: Live, old: Properties, new: Properties) -> Live:
-        _retag(context, live, old, new)
+        retag(context, live, old, new)
         name = live.attributes["EndpointName"]
         # A rollback comes through here for an endpoint that has rolled back by itself.
         endpoint = _wait(context, name)
@@ -182,7 +182,7 @@ def _wait(context: Context, name: str) -> EndpointState:
     raise ResourceFailed(f"endpoint {name} did not settle within {_WAIT_S:g} s")
 
 
-def _retag(context: Context, live: Live, old: Properties, new: Properties) -> Live:
+def retag(context: Context, live: Live, old: Properties, new: Properties) -> Live:
     before, after = context.tags_before(old), context.tags(new)
     if before != after:
         kept = {tag["Key"] for tag in after}
