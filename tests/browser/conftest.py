@@ -17,18 +17,31 @@ Visit = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A Chromium without a window."""
+def chromium() -> None:
+    """Tests that need a browser are skipped where none starts."""
     with sync_playwright() as playwright:
         started = launch(playwright)
         if isinstance(started, str):
             pytest.skip(started)
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: None) -> Iterator[Browser]:
+    """A Chromium without a window.
+
+    No longer than a module: while Playwright is there, an event loop counts as running, and tests
+    of others could not run theirs.
+    """
+    with sync_playwright() as playwright:
+        started = launch(playwright)
+        assert not isinstance(started, str), started
         yield started
         started.close()
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Deployed]:
+def deployed(tmp_path_factory: pytest.TempPathFactory, chromium: None) -> Iterator[Deployed]:
     """The runtime, and what is deployed to it. Without a browser nothing is started."""
     folder = tmp_path_factory.mktemp("runtime")
     runtime = Runtime(folder, keeps_state=False, arguments=["--speed", str(SPEED)])
