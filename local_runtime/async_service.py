@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hosting.endpoint import AsyncSpec
 from local_runtime.async_backlog import Backlog
@@ -21,6 +21,9 @@ from local_runtime.notifications import Publisher
 from local_runtime.object_transfer import ObjectTransfer
 from local_runtime.provisioning import SPOOL
 from local_runtime.settings import RuntimeSettings
+
+QUEUE: Final = "async"
+"""The folder below the state directory with the requests that wait."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class AsyncService:
         self._spool = state_dir / SPOOL
         link = ControlLink(control_socket)
         self._tools = Tools(
-            queue=AsyncQueue(state_dir / "async"),
+            queue=AsyncQueue(state_dir / QUEUE),
             transfer=ObjectTransfer(link, self._spool),
             publisher=Publisher(link),
             meters=meters,

@@ -145,6 +145,7 @@ class Environment(StreamingExchange):
                 open_files=self._limits.open_files,
                 file_bytes=self._limits.container_file_bytes,
                 register=self._machine.register,
+                view=plan.program.view,
                 inherited_fds=plan.program.inherited_fds,
             )
         except OSError as error:

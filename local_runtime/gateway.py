@@ -23,7 +23,7 @@ from urllib.parse import unquote_to_bytes
 import uvloop
 
 from local_runtime.artifacts import ObjectStore, remove_tree
-from local_runtime.async_service import AsyncService
+from local_runtime.async_service import QUEUE, AsyncService
 from local_runtime.clock import Clock
 from local_runtime.container_watch import ContainerWatch
 from local_runtime.containers import all_containers
@@ -31,13 +31,14 @@ from local_runtime.control_link import ControlLink
 from local_runtime.controller import Controller
 from local_runtime.endpoints import EndpointTable
 from local_runtime.environment import Machine
+from local_runtime.file_system_views import ENDPOINTS, FileSystemViews, views_refused
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.hosting_record import ControlPlane
 from local_runtime.http_client import UnixAddress
 from local_runtime.http_request import Request
 from local_runtime.http_server import Server, ServerTimeouts
 from local_runtime.isolation import choose_isolation
-from local_runtime.logs import cut_large
+from local_runtime.logs import LOGS, cut_large
 from local_runtime.meters import Meters
 from local_runtime.object_transfer import ObjectTransfer
 from local_runtime.processes import ProcessRegister, adopt_orphans, kill_children, raise_open_files
@@ -51,6 +52,10 @@ INTERNAL_ROUTE: Final = b"/_local_runtime"
 CONTROL_SOCKET: Final = "control.sock"
 SETTINGS_FILE: Final = "settings.json"
 PROCESSES: Final = "processes"
+TEMPORARY: Final = "tmp"
+RECORDS: Final = "records"
+
+_log = logging.getLogger(__name__)
 
 _STATUS_PATH: Final = STATUS_ROUTE.encode("ascii")
 _TIDY_INTERVAL_S: Final = 1.0
@@ -108,9 +113,10 @@ class DataPlane:
         # Workers hold the read end and see its end when this process is gone.
         workers_lifeline, _held_open = os.pipe()
         control_socket = str(self._run_dir / CONTROL_SOCKET)
-        folder = self._state_dir / "endpoints"
+        folder = self._state_dir / ENDPOINTS
         await asyncio.to_thread(remove_tree, folder)
         endpoints = EndpointTable()
+        views, unviewed = await asyncio.to_thread(self._choose_views)
         provisioner = Provisioner(
             settings,
             state_dir=self._state_dir,
@@ -123,6 +129,7 @@ class DataPlane:
                 self._register,
             ),
             lifeline_fd=workers_lifeline,
+            views=views,
         )
         isolation = choose_isolation(settings.choices.serverless_isolation)
         machine = Machine(
@@ -159,7 +166,7 @@ class DataPlane:
             Gateway(
                 RuntimeApi(endpoints, settings),
                 ControlPlaneProxy(control_socket),
-                Status(endpoints, control_plane, settings),
+                Status(endpoints, control_plane, settings, unviewed),
             ),
             ServerTimeouts(
                 head_s=limits.client_head_timeout_s,
@@ -189,6 +196,24 @@ class DataPlane:
         await controller.stop(limits.stop_grace_s)
         server.close()
         isolation.close()
+
+    def _choose_views(self) -> tuple[FileSystemViews | None, str | None]:
+        """What makes views of the file system, or why containers have none."""
+        choice = self._settings.choices.file_system_isolation
+        if choice == "none":
+            return None, 'choices.file_system_isolation is "none"'
+        refused = views_refused()
+        if refused is not None:
+            if choice == "required":
+                raise SystemExit(f'choices.file_system_isolation is "required": {refused}')
+            _log.warning("containers see the whole file system, and no /opt/ml/model: %s", refused)
+            return None, refused
+        state_dir, run_dir = self._state_dir, self._run_dir
+        (state_dir / ENDPOINTS).mkdir()
+        hidden = [state_dir / name for name in (LOGS, QUEUE, SPOOL)]
+        for path in hidden:
+            path.mkdir(exist_ok=True)
+        return FileSystemViews(state_dir, [*hidden, state_dir / RECORDS, run_dir / TEMPORARY]), None
 
     async def _tidy(self) -> None:
         while True:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import Final
 
 from hosting.eviction import DoesNotFitError, LeastRecentlyUsed
 from local_runtime.artifacts import (
@@ -22,6 +23,9 @@ from local_runtime.artifacts import (
     remove_tree,
 )
 from local_runtime.settings import Limits
+
+MODELS: Final = "models"
+"""The folder below a container's home that its models are unpacked in."""
 
 
 class DiskFullError(Exception):

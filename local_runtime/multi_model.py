@@ -38,7 +38,7 @@ from local_runtime.model_api import (
     ModelApi,
     NoMemoryError,
 )
-from local_runtime.model_cache import DiskFullError, ModelDisk, ModelMemory, model_id
+from local_runtime.model_cache import MODELS, DiskFullError, ModelDisk, ModelMemory, model_id
 from local_runtime.model_lane import ModelLane
 from local_runtime.multi_model_plan import MultiModelPlan
 from local_runtime.workers import ContainerPlan
@@ -107,7 +107,7 @@ class MultiModelContainer(Container):
         self._models: dict[str, _Model] = {}
         self._memory = ModelMemory(multi.memory_bytes)
         self._disk = ModelDisk(
-            plan.home / "models",
+            plan.home / MODELS,
             multi.prefix,
             multi.store,
             budget_bytes=multi.disk_bytes,

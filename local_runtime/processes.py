@@ -46,11 +46,22 @@ def adopt_orphans() -> None:
 
 
 def launch_command(
-    command: Sequence[str], *, open_files: int, file_bytes: int | None = None
+    command: Sequence[str],
+    *,
+    open_files: int,
+    file_bytes: int | None = None,
+    view: Sequence[str] = (),
 ) -> list[str]:
-    """The command that runs ``command`` bounded, and killed when this process dies."""
+    """The command that runs ``command`` bounded, and killed when this process dies.
+
+    Args:
+        command: the program and its arguments.
+        open_files: how many it may have.
+        file_bytes: how large a file it may make.
+        view: what it sees of the file system, as ``FileSystemViews`` says it; everything without.
+    """
     launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(open_files)]
-    return [*launcher, "-" if file_bytes is None else str(file_bytes), "--", *command]
+    return [*launcher, "-" if file_bytes is None else str(file_bytes), *view, "--", *command]
 
 
 def children() -> set[int]:
@@ -171,6 +182,7 @@ class ProcessGroup:
         open_files: int,
         register: ProcessRegister,
         file_bytes: int | None = None,
+        view: Sequence[str] = (),
         inherited_fds: Sequence[int] = (),
     ) -> ProcessGroup:
         """Start a program; no file that it writes may become larger than ``file_bytes``.
@@ -182,7 +194,9 @@ class ProcessGroup:
         try:
             with register.starting():
                 process = await asyncio.create_subprocess_exec(
-                    *launch_command(command, open_files=open_files, file_bytes=file_bytes),
+                    *launch_command(
+                        command, open_files=open_files, file_bytes=file_bytes, view=view
+                    ),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

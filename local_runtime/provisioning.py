@@ -16,14 +16,16 @@ from hosting.limits import ASYNC_PAYLOAD_MAX_BYTES, SERVERLESS_PAYLOAD_MAX_BYTES
 from hosting.placement import Resources
 from local_runtime.artifacts import ObjectStore, fetch_model
 from local_runtime.component_variant import ComponentVariantPlan
-from local_runtime.container_environment import container_environment
+from local_runtime.container_environment import MODEL_DIR_ON_AWS, container_environment
 from local_runtime.errors import ONLY_CONTAINER, ContainerPlace, NotServableError
+from local_runtime.file_system_views import FileSystemViews
 from local_runtime.handler_environments import HandlerEnvironments
 from local_runtime.http_client import Address, UnixAddress
 from local_runtime.images import program_for
 from local_runtime.instance import InstancePlanner
 from local_runtime.instances import AnyPlan, VariantPlan
 from local_runtime.logs import log_file
+from local_runtime.model_cache import MODELS
 from local_runtime.multi_model_plan import (
     MultiModelPlan,
     multi_model_environment,
@@ -74,6 +76,7 @@ class Provisioner:
         store: ObjectStore,
         environments: HandlerEnvironments,
         lifeline_fd: int,
+        views: FileSystemViews | None,
     ) -> None:
         self._settings = settings
         self._state_dir = state_dir
@@ -81,6 +84,7 @@ class Provisioner:
         self._store = store
         self._environments = environments
         self._lifeline_fd = lifeline_fd
+        self._views = views
 
     async def plan(
         self, spec: EndpointSpec, *, region: str, account_id: str, folder: Path
@@ -258,7 +262,7 @@ class Provisioner:
             await self._fetch(code, compressed=True, folder=submit_directory, timeout_s=timeout_s)
         interpreter = self._settings.handler_python
         if mapping.stack is not None:
-            code_dir = model_dir / "code" if submit_directory is None else submit_directory
+            code_dir = _code_dir(model_dir, submit_directory)
             requirements = code_dir / "requirements.txt"
             interpreter = await self._environments.interpreter_for(
                 requirements if await asyncio.to_thread(requirements.is_file) else None
@@ -309,7 +313,7 @@ class Provisioner:
                 ports=PORTS_PER_CONTAINER,
                 mark=mark,
                 model=source.spec.environment,
-                model_dir=source.model_dir,
+                model_dir=source.model_dir if self._views is None else Path(MODEL_DIR_ON_AWS),
                 submit_directory=source.submit_directory,
                 home=home,
                 interpreter=source.interpreter,
@@ -321,6 +325,15 @@ class Provisioner:
             return multi_model_environment(variables, source.spec.environment)
 
         own = source.mapping.command is None
+        view: tuple[str, ...] = ()
+        if self._views is not None:
+            submitted = () if source.submit_directory is None else (source.submit_directory,)
+            view = self._views.of(
+                model_dir=source.model_dir,
+                code_dir=source.code_dir,
+                kept=(home, *submitted),
+                narrows=own and multi_model is not None,
+            )
         # A multi-model container of ours has a process per model below its one.
         workers = _workers(source.spec) if own and multi_model is None else 1
         socket_prefix = str(self._run_dir / f"{mark}-")
@@ -329,11 +342,15 @@ class Provisioner:
             place=place,
             program=ProgramSpec(
                 command=source.command_for(
-                    self._lifeline_fd, settings.handler_python, socket_prefix
+                    self._lifeline_fd,
+                    settings.handler_python,
+                    socket_prefix,
+                    models_dir=None if self._views is None else home / MODELS,
                 ),
                 environment=environment,
                 cwd=source.model_dir if source.mapping.cwd is None else Path(source.mapping.cwd),
                 listens_on_port=not own,
+                view=view,
                 inherited_fds=(self._lifeline_fd,) if own else (),
             ),
             workers=workers,
@@ -361,8 +378,27 @@ class _Source:
     interpreter: str
     multi_model: MultiModelPlan | None
 
-    def command_for(self, lifeline_fd: int, handler_python: str, socket_prefix: str) -> _Command:
-        """The command of one worker, given its address."""
+    @property
+    def code_dir(self) -> Path:
+        """Where the handler's code is, if there is any."""
+        return _code_dir(self.model_dir, self.submit_directory)
+
+    def command_for(
+        self,
+        lifeline_fd: int,
+        handler_python: str,
+        socket_prefix: str,
+        *,
+        models_dir: Path | None,
+    ) -> _Command:
+        """The command of one worker, given its address.
+
+        Args:
+            lifeline_fd: ends the worker when its other end is closed.
+            handler_python: what ``{python}`` means.
+            socket_prefix: what the paths of sockets begin with.
+            models_dir: where target models are unpacked; None when there are no views.
+        """
         words, stack = self.mapping.command, self.mapping.stack
         if words is not None:
             program = [word.replace("{python}", handler_python) for word in words]
@@ -378,18 +414,23 @@ class _Source:
             str(stack),
             "--lifeline-fd",
             str(lifeline_fd),
-            *self._served(socket_prefix),
+            *self._served(socket_prefix, models_dir),
         ]
 
-    def _served(self, socket_prefix: str) -> list[str]:
+    def _served(self, socket_prefix: str, models_dir: Path | None) -> list[str]:
         """The arguments that say what is served: one model, or those that will be loaded."""
         if self.multi_model is None:
-            return ["--model-dir", str(self.model_dir)]
+            return ["--model-dir", str(self.model_dir) if models_dir is None else MODEL_DIR_ON_AWS]
         memory_bytes = str(self.multi_model.memory_bytes)
         return [
+            *(() if models_dir is None else ("--models-dir", str(models_dir))),
             *("--multi-model", "--memory-bytes", memory_bytes),
             *("--socket-prefix", f"{socket_prefix}m"),
         ]
+
+
+def _code_dir(model_dir: Path, submit_directory: Path | None) -> Path:
+    return model_dir / "code" if submit_directory is None else submit_directory
 
 
 def _workers(container: ContainerSpec) -> int:

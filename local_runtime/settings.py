@@ -41,6 +41,7 @@ REALTIME_PAYLOADS: Final[Mapping[str, int]] = {
 # What each choice may be; the first is the default.
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "realtime_payload": tuple(REALTIME_PAYLOADS),
+    "file_system_isolation": ("auto", "required", "none"),
     "serverless_isolation": ("auto", "cgroup", "watch"),
     "serverless_start_cpu": ("whole", "share"),
     "serverless_after_creation": ("cold", "warm"),
@@ -147,6 +148,9 @@ class Limits:
 class Choices:
     """Where AWS's documents are silent or say two things.
 
+    ``file_system_isolation``: whether containers get a view of the file system of their own;
+    ``auto`` means where the system allows it.
+
     ``serverless_isolation``: who holds an environment to its memory and its share of the
     processors: a cgroup (version 2), or a watch over its processes; ``auto`` takes the first that
     works here. ``serverless_start_cpu``: what a cold start may use. ``serverless_after_creation``:
@@ -168,6 +172,7 @@ class Choices:
     """
 
     realtime_payload: str = "25MB"
+    file_system_isolation: str = "auto"
     serverless_isolation: str = "auto"
     serverless_start_cpu: str = "whole"
     serverless_after_creation: str = "cold"

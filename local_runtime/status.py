@@ -37,8 +37,19 @@ class Status:
     """Answers the status route."""
 
     def __init__(
-        self, endpoints: EndpointTable, control_plane: ControlPlane, settings: RuntimeSettings
+        self,
+        endpoints: EndpointTable,
+        control_plane: ControlPlane,
+        settings: RuntimeSettings,
+        shared_file_system: str | None,
     ) -> None:
+        """Args:
+        endpoints: what there is.
+        control_plane: what there should be.
+        settings: the runtime's.
+        shared_file_system: why containers see the whole file system; None when they do not.
+        """
+        self._shared_file_system = shared_file_system
         self._endpoints = endpoints
         self._control_plane = control_plane
         self._settings = settings
@@ -71,6 +82,7 @@ class Status:
             "url": self._settings.url,
             "speed": self._settings.speed,
             "pid": os.getpid(),
+            "shared_file_system": self._shared_file_system,
             "endpoints": [
                 _endpoint(entry, running.get((entry["region"], entry["name"])), processes)
                 for entry in record["endpoints"]

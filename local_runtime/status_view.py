@@ -15,6 +15,9 @@ def table(document: Mapping[str, Any]) -> Iterator[str]:
     noun = "endpoint" if len(endpoints) == 1 else "endpoints"
     speed = "" if document["speed"] == 1 else f", speed {document['speed']:g}"
     yield f"{document['url']}: {len(endpoints)} {noun}{speed}"
+    shared = document.get("shared_file_system")
+    if shared is not None:
+        yield f"containers see the whole file system, and no /opt/ml/model: {shared}"
     for endpoint in endpoints:
         yield ""
         yield f"{endpoint['name']}  {endpoint['status']}  {endpoint['region']}{_queue(endpoint)}"

@@ -28,7 +28,8 @@ from typing import Final
 from local_runtime.artifacts import remove_tree
 from local_runtime.cgroups import CgroupIsolation, CgroupsUnusableError, delegated_folder
 from local_runtime.console import CONSOLE_ROUTE
-from local_runtime.gateway import CONTROL_SOCKET, PROCESSES, SETTINGS_FILE
+from local_runtime.file_system_views import views_refused
+from local_runtime.gateway import CONTROL_SOCKET, PROCESSES, RECORDS, SETTINGS_FILE, TEMPORARY
 from local_runtime.logs import LOGS
 from local_runtime.processes import (
     ProcessRegister,
@@ -40,7 +41,6 @@ from local_runtime.processes import (
 from local_runtime.settings import RuntimeSettings
 from local_runtime.temporary import LOCK, RUN, STATE, make_folder, remove_left_behind
 
-RECORDS: Final = "records"
 _BACKLOG: Final = 1024
 _START_TIMEOUT_S: Final = 60.0
 _HEALTH_POLL_S: Final = 0.05
@@ -103,7 +103,7 @@ class Supervisor:
         self._listening = self._bind()
         self._run_dir = self._make_run_dir()
         self._register = ProcessRegister(self._run_dir / PROCESSES)
-        (self._run_dir / "tmp").mkdir()
+        (self._run_dir / TEMPORARY).mkdir()
         settings_file = self._run_dir / SETTINGS_FILE
         settings_file.write_text(json.dumps(self._settings.to_document()))
         # Ends when this process does, however it does.
@@ -123,8 +123,16 @@ class Supervisor:
         adopt_orphans()
 
     def _check_isolation(self) -> None:
-        """Say at the start what a serverless endpoint would run into."""
-        if self._settings.choices.serverless_isolation != "cgroup":
+        """Say at the start what endpoints would run into."""
+        choices = self._settings.choices
+        if choices.file_system_isolation == "required":
+            refused = views_refused()
+            if refused is not None:
+                raise UsageError(
+                    'choices.file_system_isolation is "required", which does not work here:'
+                    f' {refused}; give "auto" or "none"'
+                )
+        if choices.serverless_isolation != "cgroup":
             return
         try:
             CgroupIsolation(delegated_folder()).close()
@@ -264,7 +272,7 @@ class Supervisor:
             pass_fds=fds,
             env={
                 **os.environ,
-                "TMPDIR": str(self._run_dir / "tmp"),
+                "TMPDIR": str(self._run_dir / TEMPORARY),
                 "PYTHONPATH": os.pathsep.join(_import_path()),
             },
         )

@@ -53,13 +53,15 @@ class ContainerFailedError(NotServableError):
 class ProgramSpec:
     """How to start one worker.
 
-    ``command`` and ``environment`` are made for an address, because each start gets a new one.
+    ``command`` and ``environment`` are made for an address, because each start gets a new one;
+    ``view`` is what it sees of the file system.
     """
 
     command: Callable[[Address], Sequence[str]]
     environment: Callable[[Address], Mapping[str, str]]
     cwd: Path
     listens_on_port: bool
+    view: tuple[str, ...] = ()
     inherited_fds: tuple[int, ...] = ()
 
 
@@ -147,6 +149,7 @@ class Worker:
             open_files=self._limits.open_files,
             file_bytes=self._limits.container_file_bytes,
             register=self.container.register,
+            view=plan.program.view,
             inherited_fds=plan.program.inherited_fds,
         )
         exited = self._loop.create_task(process.exited())

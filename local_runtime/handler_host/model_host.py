@@ -26,6 +26,7 @@ from . import lifeline
 from .libraries import Libraries
 from .message import Answer, Head
 from .model_process import IMPORTED, INSUFFICIENT_STORAGE, LOADED, Report, serve_model
+from .mounts import narrow
 from .process_log import log, log_exception
 from .server import Connection, Server
 from .startup import install_toolkits
@@ -273,6 +274,8 @@ class ModelHost(Server):
             for descriptor in self._reports:
                 os.close(descriptor)
             arguments = self._arguments
+            if arguments.models_dir is not None:
+                model.url = narrow(arguments.models_dir, model.url)
             if alone:
                 self._exec(model, tell)
             lifeline.watch(self._model_lifeline)

@@ -39,15 +39,15 @@ _FLASK_STACKS = frozenset({"scikit-learn", "xgboost"})
 
 _USAGE = (
     "usage: python handler_host --socket PATH --stack STACK --model-dir DIR "
-    "[--lifeline-fd N] [--opt-ml]\n"
+    "[--lifeline-fd N]\n"
     "       python handler_host --multi-model --socket PATH --stack STACK --socket-prefix PATH "
-    "[--memory-bytes N] [--lifeline-fd N]"
+    "[--memory-bytes N] [--models-dir DIR] [--lifeline-fd N]"
 )
 _PREFIX = "--socket-prefix"
 # --report-fd is for a model's process that the multi-model container starts anew.
 _VALUED = frozenset(
     {"--socket", "--stack", "--model-dir", "--lifeline-fd", "--report-fd", "--memory-bytes"}
-    | {_PREFIX}
+    | {_PREFIX, "--models-dir"}
 )
 UNIX_PATH_BYTES = 107
 EXIT_START_FAILED = 1
@@ -60,11 +60,9 @@ class Arguments:
     def __init__(self, arguments: list[str]) -> None:
         values: dict[str, str] = {}
         remaining = iter(arguments)
-        self.opt_ml = self.multi_model = False
+        self.multi_model = False
         for name in remaining:
-            if name == "--opt-ml":
-                self.opt_ml = True
-            elif name == "--multi-model":
+            if name == "--multi-model":
                 self.multi_model = True
             elif name in _VALUED:
                 value = next(remaining, None)
@@ -87,6 +85,8 @@ class Arguments:
         self.model_dir = os.path.abspath(values.get("--model-dir", "."))
         if not os.path.isdir(self.model_dir):
             raise ValueError(f"--model-dir must be a folder, got {values['--model-dir']}")
+        # Each model is to see no other one's folder in this one.
+        self.models_dir = values.get("--models-dir")
         self.socket_prefix = os.path.abspath(values.get(_PREFIX, self.socket))
         self.lifeline = _number(values, "--lifeline-fd")
         self.report = _number(values, "--report-fd")
@@ -108,7 +108,6 @@ def main(arguments: list[str]) -> NoReturn:
     except ValueError as error:
         log(f"{error}\n{_USAGE}")
         sys.exit(EXIT_USAGE)
-    model_dir = _mounted(parsed.model_dir) if parsed.opt_ml else parsed.model_dir
     if parsed.lifeline is not None:
         from . import lifeline  # noqa: PLC0415
 
@@ -121,9 +120,9 @@ def main(arguments: list[str]) -> NoReturn:
     if parsed.report is not None:
         from .model_process import Report, serve_model  # noqa: PLC0415
 
-        serve_model(parsed.stack, model_dir, parsed.socket, Report(parsed.report))
+        serve_model(parsed.stack, parsed.model_dir, parsed.socket, Report(parsed.report))
     try:
-        stack = _load(parsed.stack, model_dir)
+        stack = _load(parsed.stack, parsed.model_dir)
     except StartupError as error:
         log(f"the handler cannot be served: {error}")
         sys.exit(EXIT_START_FAILED)
@@ -143,17 +142,6 @@ def main(arguments: list[str]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     raise AssertionError("the server returned")
-
-
-def _mounted(model_dir: str) -> str:
-    from .mounts import AWS_MODEL_DIR, MountRefused, mount_model_dir  # noqa: PLC0415
-
-    try:
-        mount_model_dir(model_dir)
-    except MountRefused as error:
-        log(f"{AWS_MODEL_DIR} cannot be mounted, the model is in {model_dir} alone: {error}")
-        return model_dir
-    return AWS_MODEL_DIR
 
 
 def _flush_every_line() -> None:

@@ -1,104 +1,31 @@
-"""``/opt/ml/model`` as an absolute path, where the kernel allows a mount namespace."""
+"""Views of the file system: ``/opt/ml/model`` as an absolute path, and nobody else's folders."""
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.unit.handler_host.conftest import Host, Hosts
+from local_runtime.file_system_views import ENDPOINTS, FileSystemViews, views_refused
+from local_runtime.processes import launch_command
 
-READS_OPT_ML = """
-    import json, os
+from .conftest import Host, Hosts
+
+REFUSED = views_refused()
+pytestmark = pytest.mark.skipif(REFUSED is not None, reason=f"no views here: {REFUSED}")
+
+LOOKS = """
+    import json, os, threading
     def model_fn(model_dir):
-        weights = open("/opt/ml/model/weights.txt").read()
-        return {"model_dir": model_dir, "weights": weights, "opt": sorted(os.listdir("/opt"))}
-    def transform_fn(model, body, content_type, accept): return json.dumps(model)
+        return {"model_dir": model_dir, "weights": open("/opt/ml/model/weights.txt").read()}
+    def transform_fn(model, body, content_type, accept):
+        return json.dumps(eval(body))
 """
-
-
-NEW_MOUNTS, NEW_USER_AND_MOUNTS = 0x20000, 0x10020000
-
-
-def mount_namespace_refusal(flags: int) -> str | None:
-    """Why this process may not have such a namespace; None when it may."""
-    if not sys.platform.startswith("linux"):
-        return "only Linux has mount namespaces"
-    if not Path("/opt").is_dir():
-        return "there is no /opt"
-    child = os.fork()
-    if child == 0:
-        libc = ctypes.CDLL(None, use_errno=True)
-        refused = libc.unshare(flags) or libc.mount(b"none", b"/", None, 0x44000, None)
-        os._exit(ctypes.get_errno() if refused else 0)
-    _, status = os.waitpid(child, 0)
-    number = os.waitstatus_to_exitcode(status)
-    return None if number == 0 else f"the kernel refuses mount namespaces: {os.strerror(number)}"
-
-
-@pytest.fixture(scope="module")
-def mounted(shared_hosts: Hosts) -> tuple[Host, list[str]]:
-    refusal = mount_namespace_refusal(NEW_MOUNTS if os.geteuid() == 0 else NEW_USER_AND_MOUNTS)
-    if refusal is not None:
-        pytest.skip(refusal)
-    before = sorted(path.name for path in Path("/opt").iterdir())
-    host = shared_hosts.serve(
-        "inference",
-        READS_OPT_ML,
-        files={"weights.txt": "w"},
-        arguments=("--opt-ml",),
-    )
-    return host, before
-
-
-def test_the_handler_reads_its_model_at_opt_ml_model(mounted: tuple[Host, list[str]]) -> None:
-    host, _ = mounted
-
-    assert '"weights": "w"' in host.invoke().text
-
-
-def test_model_fn_gets_the_path_it_gets_on_aws(mounted: tuple[Host, list[str]]) -> None:
-    host, _ = mounted
-
-    assert '"model_dir": "/opt/ml/model"' in host.invoke().text
-
-
-def test_the_rest_of_opt_stays_visible_to_the_handler(mounted: tuple[Host, list[str]]) -> None:
-    host, before = mounted
-
-    assert set(before) <= set(json.loads(host.invoke().text)["opt"])
-
-
-def test_nobody_else_sees_the_mount(mounted: tuple[Host, list[str]]) -> None:
-    _, before = mounted
-
-    assert sorted(path.name for path in Path("/opt").iterdir()) == before
-    assert not any(
-        "/opt/ml/model" in line for line in Path("/proc/self/mounts").read_text().splitlines()
-    )
-
-
-def test_what_the_handler_writes_there_lands_in_the_model_directory(
-    hosts: Hosts, mounted: tuple[Host, list[str]]
-) -> None:
-    host = hosts.serve(
-        "inference",
-        """
-        def model_fn(model_dir): return None
-        def transform_fn(model, body, content_type, accept):
-            open("/opt/ml/model/written", "w").write(body)
-            return "x"
-        """,
-        arguments=("--opt-ml",),
-    )
-    host.invoke("[1]")
-
-    assert (host.model_dir / "written").read_text() == "[1]"
-
 
 # PR_CAPBSET_DROP of CAP_SYS_ADMIN, so that only a user namespace is left to mount in
 DROP_PRIVILEGE = """
@@ -107,43 +34,136 @@ if os.geteuid() == 0 and ctypes.CDLL(None).prctl(24, 21, 0, 0, 0) != 0:
     raise SystemExit("the capability cannot be dropped")
 os.execv(sys.argv[1], sys.argv[1:])
 """
+WAYS_TO_MOUNT = {"as it is": (), "with a user namespace": (sys.executable, "-c", DROP_PRIVILEGE)}
 
 
-def test_without_privileges_a_user_namespace_lends_them(hosts: Hosts) -> None:
-    refusal = mount_namespace_refusal(NEW_USER_AND_MOUNTS)
-    if refusal is not None:
-        pytest.skip(refusal)
-    host = hosts.serve(
+@dataclass
+class Viewing:
+    """A handler in its view, and what is around it."""
+
+    host: Host
+    state: Path
+
+    def sees(self, expression: str) -> Any:
+        """The value of an expression in the handler."""
+        return json.loads(self.host.invoke(expression).text)
+
+
+@pytest.fixture(scope="module", params=WAYS_TO_MOUNT)
+def viewing(request: pytest.FixtureRequest, shared_hosts: Hosts) -> Viewing:
+    state = shared_hosts.folder / f"state-{len(list(shared_hosts.folder.iterdir()))}"
+    mine, other, records = (
+        state / ENDPOINTS / "mine",
+        state / ENDPOINTS / "other",
+        state / "records",
+    )
+    for folder in (mine / "model" / "code", mine / "home", other, records):
+        folder.mkdir(parents=True)
+    (other / "weights.txt").write_text("secret")
+    (records / "object").write_text("secret")
+    view = FileSystemViews(state, [records]).of(
+        model_dir=mine / "model",
+        code_dir=mine / "model" / "code",
+        kept=[mine / "home"],
+        narrows=False,
+    )
+    command = launch_command([], open_files=256, view=view)
+    host = shared_hosts.serve(
         "inference",
-        """
-        import os
-        def model_fn(model_dir): return open("/opt/ml/model/weights.txt").read()
-        def transform_fn(model, body, content_type, accept): return [model, os.geteuid()]
-        """,
+        LOOKS,
         files={"weights.txt": "w"},
-        arguments=("--opt-ml",),
-        launcher=(sys.executable, "-c", DROP_PRIVILEGE),
+        model_dir=mine / "model",
+        launcher=(*WAYS_TO_MOUNT[request.param], *command),
+        arguments=("--model-dir", "/opt/ml/model"),
+    )
+    return Viewing(host, state)
+
+
+def test_the_handler_reads_its_model_at_opt_ml_model(viewing: Viewing) -> None:
+    assert viewing.sees("model") == {"model_dir": "/opt/ml/model", "weights": "w"}
+
+
+def test_the_model_stays_where_it_is_too(viewing: Viewing) -> None:
+    assert viewing.sees(f"os.listdir({str(viewing.host.model_dir)!r})") == viewing.sees(
+        "os.listdir('/opt/ml/model')"
     )
 
-    assert json.loads(host.invoke().text) == ["w", os.geteuid()]
+
+def test_the_code_is_at_opt_ml_code(viewing: Viewing) -> None:
+    assert viewing.sees("os.listdir('/opt/ml/code')") == ["inference.py"]
 
 
-def test_a_refusal_is_one_line_and_the_model_is_served_from_its_folder(hosts: Hosts) -> None:
-    elsewhere = hosts.folder / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "sitecustomize.py").write_text("import sys; sys.platform = 'darwin'")
-    host = hosts.serve(
-        "inference",
-        """
-        def model_fn(model_dir): return model_dir
-        def transform_fn(model, body, content_type, accept): return model
-        """,
-        arguments=("--opt-ml",),
-        env={"PYTHONPATH": str(elsewhere)},
+def test_folders_of_others_and_what_is_hidden_are_empty(viewing: Viewing) -> None:
+    endpoints, records = viewing.state / ENDPOINTS, viewing.state / "records"
+
+    assert viewing.sees(f"os.listdir({str(endpoints)!r})") == ["mine"]
+    assert viewing.sees(f"os.listdir({str(records)!r})") == []
+    assert (records / "object").read_text() == "secret"
+
+
+def test_the_way_up_from_the_working_directory_does_not_lead_out(viewing: Viewing) -> None:
+    assert viewing.sees("os.listdir('/proc/self/cwd/..')") == ["code", "model"]
+    assert sorted(viewing.sees(f"os.listdir({str(viewing.state)!r} + '/endpoints/mine')")) == [
+        "home",
+        "model",
+    ]
+
+
+def test_files_belong_to_the_user_inside_and_outside(viewing: Viewing) -> None:
+    viewing.sees("open('/opt/ml/model/written', 'w').write('x')")
+    written = viewing.host.model_dir / "written"
+
+    assert viewing.sees("os.stat('/opt/ml/model/written').st_uid") == os.geteuid()
+    assert written.read_text() == "x"
+    assert written.stat().st_uid == os.geteuid()
+    written.unlink()
+
+
+def test_the_rest_of_opt_stays_visible(viewing: Viewing) -> None:
+    assert {path.name for path in Path("/opt").iterdir()} <= set(viewing.sees("os.listdir('/opt')"))
+
+
+def test_nobody_else_sees_the_mounts(viewing: Viewing) -> None:
+    mounts = Path("/proc/self/mounts").read_text()
+
+    assert viewing.sees("os.path.ismount('/opt/ml/model')") is True
+    assert "/opt/ml" not in mounts
+    assert str(viewing.state) not in mounts
+
+
+def test_the_handler_cannot_take_a_mount_away(viewing: Viewing) -> None:
+    taken = viewing.sees("__import__('ctypes').CDLL(None).umount2(b'/opt/ml/model', 2)")
+
+    assert taken == -1
+    assert viewing.sees("model['weights'] == open('/opt/ml/model/weights.txt').read()") is True
+
+
+def test_what_the_process_holds_can_be_measured_from_outside(viewing: Viewing) -> None:
+    report = Path(f"/proc/{viewing.host.process.pid}/smaps_rollup").read_text()
+    environment = Path(f"/proc/{viewing.host.process.pid}/environ").read_bytes()
+
+    assert "Pss:" in report
+    assert b"HOME=" in environment
+
+
+def test_the_process_still_dies_with_its_parent(viewing: Viewing) -> None:
+    viewing.sees("globals().update(ctypes=__import__('ctypes'))")
+    viewing.sees("globals().update(n=ctypes.c_int())")
+    viewing.sees("ctypes.CDLL(None).prctl(2, ctypes.byref(n))")  # PR_GET_PDEATHSIG
+
+    assert viewing.sees("n.value") == 9
+
+
+def test_a_view_of_what_is_not_there_is_one_line(hosts: Hosts) -> None:
+    view = FileSystemViews(hosts.folder, []).of(
+        model_dir=hosts.folder, code_dir=hosts.folder / "none", kept=[], narrows=False
+    )
+    host = hosts.start(
+        "inference", "", launcher=tuple(launch_command([], open_files=256, view=view))
     )
 
-    assert host.invoke().text == str(host.model_dir)
+    assert host.exit_code() == 1
     assert host.log == (
-        f"handler_host: /opt/ml/model cannot be mounted, the model is in {host.model_dir} alone: "
-        "only Linux has mount namespaces\n"
+        f"the program's view of the file system: mount {hosts.folder}/endpoints:"
+        " No such file or directory\n"
     )
