@@ -24,7 +24,8 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.25
 _MIB: Final = 1024 * 1024
-# A handler that starts processes may start some while others are being ended.
+_STOPPED: Final = b"T"
+# A handler that starts processes may start some while others are being stopped.
 _ROUNDS: Final = 20
 
 
@@ -113,14 +114,28 @@ def _family(groups: frozenset[int], found: list[Process]) -> list[Process]:
 
 
 def _end(groups: frozenset[int]) -> None:
-    """Kill the processes of some groups until none is left that could start another."""
+    """Kill the processes of some groups, and all that they have started."""
+    family = _hold(groups)
+    # Oldest first: one that waits for a child to begin must not go on when that child is gone.
+    for process in sorted(family, key=lambda process: process.pid):
+        _signal(process, signal.SIGKILL)
+
+
+def _hold(groups: frozenset[int]) -> list[Process]:
+    """Stop a family. One that is killed while a child of its is not yet known leaves an orphan
+    that belongs to nobody; only when all hold still is the family complete.
+    """
+    family: list[Process] = []
     for _ in range(_ROUNDS):
-        family = _family(groups, list(processes()))
-        living = [process for process in family if process.state != b"Z"]
-        if not living:
-            return
-        # Stopped first, so that none of them has time to start others.
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for process in living:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(process.pid, number)
+        family = [each for each in _family(groups, list(processes())) if each.state != b"Z"]
+        moving = [each for each in family if each.state != _STOPPED]
+        if not moving:
+            break
+        for process in moving:
+            _signal(process, signal.SIGSTOP)
+    return family
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(process.pid, number)
