@@ -274,6 +274,8 @@ class InferenceComponent(Construct):
             bounds=(scaling.min_copies, scaling.max_copies),
             schedules=(),
         )
+        # Its id is text: without this it would be registered before there is a component.
+        target.node.add_dependency(self.cfn_component)
         target.scale_to_track_metric(
             "Tracking",
             target_value=scaling.target,

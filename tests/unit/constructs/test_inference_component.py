@@ -80,6 +80,15 @@ def test_component_without_copies_is_woken_by_its_failures(stack: cdk.Stack) -> 
     assert target["MinCapacity"] == 0
 
 
+def test_copies_are_scaled_when_there_is_a_component(stack: cdk.Stack) -> None:
+    component = _component(stack, scaling=CopyScaling(max_copies=4, target=10))
+
+    Template.from_stack(stack).has_resource(
+        "AWS::ApplicationAutoScaling::ScalableTarget",
+        {"DependsOn": [stack.get_logical_id(component.cfn_component)]},
+    )
+
+
 def test_component_that_keeps_a_copy_needs_no_waking(stack: cdk.Stack) -> None:
     _component(stack, scaling=CopyScaling(min_copies=1, max_copies=4, target=10))
 
