@@ -28,7 +28,7 @@ from local_runtime.http_client import (
     fetch,
 )
 from local_runtime.multi_model_plan import MultiModelPlan
-from local_runtime.processes import ProcessGroup, describe_exit
+from local_runtime.processes import ProcessGroup, describe_exit, kill_children
 
 if TYPE_CHECKING:
     from local_runtime.containers import Container
@@ -196,6 +196,9 @@ class Worker:
             if self._stopping:
                 return
             _log.warning("%s %s; it is started again", self.container.title, describe_exit(code))
+            if self._plan.workers == 1:
+                # What it has started and that left its group: a container starts with nothing.
+                await asyncio.to_thread(kill_children, mark=self._plan.mark)
             process = await self._launch_again()
 
     async def _launch_again(self) -> ProcessGroup:
