@@ -113,6 +113,7 @@ def _invoke(options: argparse.Namespace) -> int:
         accept=options.accept,
         target_model=options.target_model,
         target_variant=options.target_variant,
+        component=options.component,
         target_container=options.target_container,
         asynchronous=options.asynchronous,
     )
@@ -234,6 +235,7 @@ def _add_invoke(invoke: argparse.ArgumentParser) -> None:
     )
     invoke.add_argument("--accept", metavar="A", help="content type to answer with")
     invoke.add_argument("--target-model", metavar="M", help="of a multi-model endpoint")
+    invoke.add_argument("--component", metavar="C", help="an inference component, by its name")
     invoke.add_argument("--target-variant", metavar="V", help="instead of one by weight")
     invoke.add_argument("--target-container", metavar="H", help="host name, in Direct mode")
     invoke.add_argument(

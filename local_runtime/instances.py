@@ -253,6 +253,15 @@ class Fleet:
             variant for variant in self.variants if isinstance(variant, ComponentVariant)
         ]
 
+    @property
+    def components(self) -> Mapping[str, HostedComponent]:
+        """Every inference component, by name."""
+        return {
+            name: component
+            for variant in self.component_variants
+            for name, component in variant.components.items()
+        }
+
     def pick_target(self, component: str | None, variant: str | None) -> AnyTarget:
         """What answers a request: a component where there are such, otherwise a variant.
 

@@ -28,6 +28,7 @@ class Invocation:
     target_model: str | None = None
     target_variant: str | None = None
     target_container: str | None = None
+    component: str | None = None
     asynchronous: bool = False
 
     def send(self, client: RuntimeClient) -> Reply:
@@ -50,6 +51,7 @@ class Invocation:
             f"{_PREFIX}Target-Model": self.target_model,
             f"{_PREFIX}Target-Variant": self.target_variant,
             f"{_PREFIX}Target-Container-Hostname": self.target_container,
+            f"{_PREFIX}Inference-Component": self.component,
         }
         return {name: value for name, value in wanted.items() if value is not None}
 

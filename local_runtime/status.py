@@ -102,6 +102,18 @@ def _endpoint(
         "failure_reason": entry["failure_reason"],
         "variants": [],
     }
+    if entry["components"]:
+        running = {} if endpoint is None or endpoint.fleet is None else endpoint.fleet.components
+        document["components"] = [
+            {
+                "name": each["name"],
+                "status": each["status"],
+                "failure_reason": each["failure_reason"],
+                "desired_copies": each["copies"],
+                "copies": len(running[each["name"]].copies) if each["name"] in running else 0,
+            }
+            for each in entry["components"]
+        ]
     if endpoint is not None:
         document["variants"] = [_variant(each, processes) for each in _variants(endpoint)]
         if endpoint.backlog is not None:
@@ -143,6 +155,8 @@ def _container(container: Container | Environment, processes: Mapping[int, Membe
         "memory_bytes": sum(each.resident_bytes for each in found),
         "log_stream": container.place.log_stream,
     }
+    if container.place.component is not None:
+        document["component"] = container.place.component
     if not isinstance(container, Environment):
         document["waiting"] = container.waiting
     if isinstance(container, MultiModelContainer):

@@ -23,6 +23,11 @@ def table(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"{endpoint['name']}  {endpoint['status']}  {endpoint['region']}{_queue(endpoint)}"
         if endpoint.get("failure_reason") is not None:
             yield f"  {endpoint['failure_reason']}"
+        for component in endpoint.get("components", ()):
+            copies = f"{component['copies']} of {component['desired_copies']} copies"
+            yield f"  component {component['name']}  {component['status']}  {copies}"
+            if component["failure_reason"] is not None:
+                yield f"    {component['failure_reason']}"
         rows = [row for variant in endpoint["variants"] for row in _rows(variant)]
         if rows:
             yield from _aligned([_HEADINGS, *rows])
@@ -50,8 +55,10 @@ def _rows(variant: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
             requests = f"{instance['requests']}"
             if container.get("waiting"):
                 requests += f" ({container['waiting']} waiting)"
+            component = container.get("component")
+            stream = container["log_stream"]
             yield (
-                container["log_stream"],
+                stream if component is None else f"{component}: {stream}",
                 state,
                 requests,
                 f"{container['memory_bytes'] / _MIB:.0f} MiB",

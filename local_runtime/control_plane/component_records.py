@@ -76,6 +76,7 @@ class Component:
             "deployment": self.deployment,
             "status": self.status,
             "copies": self.copies,
+            "failure_reason": self.failure_reason,
             **self.target.document(),
             "previous": None
             if previous is None

@@ -77,3 +77,20 @@ def test_a_reason_stands_below_the_endpoint_that_failed() -> None:
         "  model.tar.gz is missing",
         "  no instances",
     ]
+
+
+def test_components_are_listed_with_their_copies() -> None:
+    component = {
+        "name": "summaries",
+        "status": "InService",
+        "desired_copies": 3,
+        "copies": 2,
+        "failure_reason": "no room",
+    }
+    copy = container("AllTraffic/i-1-a", component="summaries")
+
+    lines = list(table(document(endpoint(copy, components=[component]))))
+
+    assert "  component summaries  InService  2 of 3 copies" in lines
+    assert "    no room" in lines
+    assert any(line.startswith("  summaries: AllTraffic/i-1-a") for line in lines)
