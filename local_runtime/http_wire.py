@@ -87,9 +87,19 @@ class _Head:
         start += len(needle)
         return self._data[start : self._data.index(b"\r\n", start)].strip(b" \t")
 
-    def mentions(self, prefix: bytes) -> bool:
-        """Whether a header's name begins with ``prefix``, given in lower case."""
-        return b"\r\n%b" % prefix in self._lowered
+    def beginning_with(self, prefix: bytes) -> Headers:
+        """The headers whose names begin with ``prefix``, in order; both in lower case."""
+        needle = b"\r\n%b" % prefix
+        found: Headers = []
+        start = self._lowered.find(needle)
+        while start >= 0:
+            colon = self._lowered.index(b":", start)
+            end = self._data.index(b"\r\n", colon)
+            found.append(
+                (self._lowered[start + 2 : colon], self._data[colon + 1 : end].strip(b" \t"))
+            )
+            start = self._lowered.find(needle, end)
+        return found
 
     def _keeps_alive(self, version: str) -> bool:
         # Not the parser's should_keep_alive: it forgets the header when there is no body.

@@ -252,12 +252,10 @@ class _Parameters:
         self.target_model: str | None = None
         self.target_variant: str | None = None
         self.passed_on = b""
-        if head.mentions(_PREFIX):
-            for name, value in head.headers:
-                if name.startswith(_PREFIX):
-                    self._read(name, value.decode("latin-1"))
-                    if name in _PASSED_ON:
-                        self.passed_on += b"%b: %b\r\n" % (_PASSED_ON[name], value)
+        for name, value in head.beginning_with(_PREFIX):
+            self._read(name, value.decode("latin-1"))
+            if name in _PASSED_ON:
+                self.passed_on += b"%b: %b\r\n" % (_PASSED_ON[name], value)
         if streamed and self.target_model is not None:
             raise ValidationError("InvokeEndpointWithResponseStream does not support TargetModel")
 
@@ -268,7 +266,7 @@ class _Parameters:
         elif name == b"x-amzn-sagemaker-inference-id":
             complaints = validation.inference_id(value)
         elif name == b"x-amzn-sagemaker-target-model":
-            complaints = validation.target_model(value)
+            complaints = _target_model_complaints(value)
             self.target_model = value
         elif name == b"x-amzn-sagemaker-target-variant":
             complaints = validation.name("TargetVariant", value)
@@ -349,6 +347,12 @@ class _Parameters:
             f"TargetContainerHostname {self.target_container} not found in endpoint"
             f" {endpoint.name}."
         )
+
+
+@lru_cache(maxsize=4096)
+def _target_model_complaints(value: str) -> list[str]:
+    """Callers name the same models again and again."""
+    return validation.target_model(value)
 
 
 def is_operation(request: Request) -> bool:

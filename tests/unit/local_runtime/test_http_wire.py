@@ -31,6 +31,13 @@ def test_a_request_head_gives_its_parts() -> None:
     assert head.headers == [(b"host", b"here"), (b"x-thing", b"two words"), (b"x-thing", b"b")]
 
 
+def test_the_headers_that_begin_alike_are_given_in_order() -> None:
+    head = request("GET / HTTP/1.1", "X-Thing-A: 1", "Host: x-thing-b", "x-tHing-C:  ", "X-Thin: 2")
+
+    assert head.beginning_with(b"x-thing-") == [(b"x-thing-a", b"1"), (b"x-thing-c", b"")]
+    assert head.beginning_with(b"x-other") == []
+
+
 @pytest.mark.parametrize(
     ("lines", "keep_alive"),
     [
