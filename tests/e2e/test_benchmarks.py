@@ -115,8 +115,15 @@ def test_search_ends_with_the_smallest_that_was_shown_to_be_enough(bench: Bench)
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
-    (found,) = [note for note in record(out)["notes"] if note.startswith("search: ")]
-    assert found.startswith("search: 1024 MB and MaxConcurrency 1 are the smallest")
+    run = record(out)
+    notes = [note for note in run["notes"] if note.startswith("search: ")]
+    invalid = [cell["id"] for cell in run["cells"] if cell["client"]["reasons"]]
+    # On a busy machine the client may be the bottleneck; then nothing is claimed of that cell.
+    assert [note for note in notes if "INVALID" in note] == [
+        note for note in notes if any(cell in note for cell in invalid)
+    ]
+    if not invalid:
+        assert notes[0].startswith("search: 1024 MB and MaxConcurrency 1 are the smallest")
     assert bench.left() == []
 
 
