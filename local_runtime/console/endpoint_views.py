@@ -113,7 +113,9 @@ class EndpointViews:
                 _variant(variant, current.get(variant.name, {})) for variant in spec.variants
             ],
             "raised": [alarm["name"] for alarm in alarm_views.worth_a_look(alarms)],
-            "numbers": _numbers(scene, name, spec.kind),
+            "numbers": _numbers(
+                scene, name, spec.kind, [each["name"] for each in entry["components"]]
+            ),
         }
 
 
@@ -178,31 +180,35 @@ def _queue(spec: EndpointSpec) -> Json | None:
     }
 
 
-def _numbers(scene: Scene, endpoint: str, kind: EndpointKind) -> Json:
+def _numbers(scene: Scene, endpoint: str, kind: EndpointKind, components: Sequence[str]) -> Json:
     """Requests, those that failed, and how long models took, over the range."""
     queued = kind == "async"
-    counted = _sum(scene, endpoint, _QUEUED_REQUESTS if queued else _REQUESTS)
-    failed = _sum(scene, endpoint, _QUEUED_ERRORS if queued else _ERRORS)
+    counted = _sum(scene, endpoint, _QUEUED_REQUESTS if queued else _REQUESTS, components)
+    failed = _sum(scene, endpoint, _QUEUED_ERRORS if queued else _ERRORS, components)
     return {
         "requests": round(sum(counted.values())),
         "errors": round(sum(failed.values())),
-        "latency": _timing(scene, endpoint, "ModelLatency"),
+        "latency": _timing(scene, endpoint, "ModelLatency", components),
         "sparks": _sparks(counted, scene),
     }
 
 
-def _sum(scene: Scene, endpoint: str, names: Iterable[str]) -> dict[int, float]:
-    """How many of all variants, by minute."""
+def _sum(
+    scene: Scene, endpoint: str, names: Iterable[str], components: Sequence[str]
+) -> dict[int, float]:
+    """How many of all variants and components, by minute."""
     total: dict[int, float] = {}
     for name in names:
-        for minute, tally in _tallies(scene, endpoint, name).items():
+        for minute, tally in _tallies(scene, endpoint, name, components).items():
             total[minute] = total.get(minute, 0.0) + tally.total
     return total
 
 
-def _timing(scene: Scene, endpoint: str, name: str, **dimensions: str) -> Json | None:
+def _timing(
+    scene: Scene, endpoint: str, name: str, components: Sequence[str] = (), **dimensions: str
+) -> Json | None:
     """How long something took, in seconds; None when it was not measured in the range."""
-    tallies = _tallies(scene, endpoint, name, **dimensions)
+    tallies = _tallies(scene, endpoint, name, components, **dimensions)
     if not tallies:
         return None
     whole = merged(tallies.values())
@@ -213,15 +219,23 @@ def _timing(scene: Scene, endpoint: str, name: str, **dimensions: str) -> Json |
     return document
 
 
-def _tallies(scene: Scene, endpoint: str, name: str, **dimensions: str) -> dict[int, Tally]:
-    """The samples of a metric by minute, over every metric that has at least these dimensions."""
+def _tallies(
+    scene: Scene, endpoint: str, name: str, components: Sequence[str] = (), **dimensions: str
+) -> dict[int, Tally]:
+    """The samples of a metric by minute, over every metric that has at least these dimensions.
+
+    Those of ``components`` have no dimension but the component's name.
+    """
     wanted = {"EndpointName": endpoint, **dimensions}.items()
 
     def of_endpoint(metric: MetricName) -> bool:
         return (
             metric.namespace == _NAMESPACE
             and metric.name == name
-            and wanted <= dict(metric.dimensions).items()
+            and (
+                wanted <= dict(metric.dimensions).items()
+                or dict(metric.dimensions).get("InferenceComponentName") in components
+            )
         )
 
     store: MetricStore = scene.store

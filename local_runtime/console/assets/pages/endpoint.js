@@ -33,6 +33,7 @@ export const endpointPage = {
       h("section", { class: "panel", "data-key": "numbers", "aria-label": "Numbers" }, numbers(endpoint, running)),
       endpoint.is_pipeline && pipeline(endpoint, running),
       modelsInMemory(running),
+      components(running),
       variants(endpoint, running),
       h("section", { "data-key": "charts", "aria-label": "Charts", class: "small-boards" },
         charts.map((each) => widget(each))),
@@ -52,11 +53,14 @@ export function failure(endpoint) {
 function numbers(endpoint, running) {
   const { requests, errors, latency } = endpoint.numbers;
   const queue = running?.queue;
-  const units = running?.variants.reduce((sum, each) => sum + each.instances.length, 0) ?? 0;
+  const hosting = endpoint.kind === "inference-component";
+  const units = (hosting
+    ? endpoint.variants.reduce((sum, each) => sum + (each.current ?? 0), 0)
+    : running?.variants.reduce((sum, each) => sum + each.instances.length, 0)) ?? 0;
   const desired = endpoint.variants.reduce((sum, each) => sum + (each.desired ?? 0), 0);
   const serverless = endpoint.variants.some((each) => each.serverless !== null);
   return facts([
-    serverless ? ["Environments", number(units)] : ["Instances", number(units), units === desired ? "" : `${number(desired)} wanted`],
+    serverless ? ["Environments", number(units)] : ["Instances", number(units), units === desired || hosting ? "" : `${number(desired)} wanted`],
     ["Requests", number(requests)],
     ["Errors", number(errors)],
     ["Model p50", seconds(latency?.p50_s)],
@@ -79,6 +83,19 @@ function modelsInMemory(running) {
       container.models.length > 0 && h("ul", { class: "chips" }, container.models.map((name) => h("li", { "data-key": name }, name))))));
 }
 
+function components(running) {
+  const rows = running?.components ?? [];
+  if (rows.length === 0) return null;
+  return h("section", { class: "panel", "data-key": "components", "aria-labelledby": "components-title" },
+    h("h2", { id: "components-title" }, "Inference components"),
+    table("Components and their copies", [
+      { title: "Component", cell: (row) => row.name },
+      { title: "Status", cell: (row) => badge(row.status) },
+      { title: "Copies", number: true, cell: (row) => row.copies === row.desired_copies ? number(row.copies) : `${number(row.copies)} of ${number(row.desired_copies)}` },
+      { title: "Last failure", cell: (row) => row.failure_reason ?? "–" },
+    ], rows, { key: (row) => row.name }));
+}
+
 function variants(endpoint, running) {
   return endpoint.variants.map((variant) => {
     const live_ = running?.variants.find((each) => each.name === variant.name);
@@ -91,7 +108,7 @@ function variants(endpoint, running) {
       rows.length === 0
         ? h("p", { class: "empty" }, none(endpoint, variant, running?.queue))
         : table("What runs now", [
-          { title: "Container", cell: (row) => row.name },
+          { title: "Container", cell: (row) => row.component ?? row.name },
           { title: "Instance", cell: (row) => row.instance },
           { title: "State", cell: (row) => badge(row.state) },
           { title: "Requests now", number: true, cell: (row) => row.waiting ? `${row.requests} (${row.waiting} waiting)` : number(row.requests) },
@@ -107,7 +124,7 @@ function described(variant, named) {
   const parts = [size === null
     ? `${plural(variant.current ?? 0, "instance")} of ${variant.instance_type}${variant.current === variant.desired ? "" : `, ${number(variant.desired)} wanted`}`
     : `Serverless: ${number(size.memory_mb)} MB, up to ${number(size.max_concurrency)} at once${size.provisioned ? `, ${number(size.provisioned)} provisioned` : ""}`];
-  parts.push(`model ${variant.model}`);
+  if (variant.model !== "") parts.push(`model ${variant.model}`);
   if (named) parts.push(`weight ${number(variant.weight)}`);
   return parts.join(" · ");
 }
