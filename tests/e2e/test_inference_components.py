@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -327,6 +328,51 @@ def test_an_endpoint_is_updated_with_its_components(quick: Components) -> None:
 
     assert quick.invoke(endpoint, name) != before
     assert quick.copies(name) == (2, 2)
+
+
+def test_components_publish_metrics_by_their_name(quick: Components) -> None:
+    endpoint = quick.endpoint()  # 8192 MiB
+    name = quick.create(endpoint, copies=2)
+    for _ in range(6):
+        quick.invoke(endpoint, name)
+    cloudwatch = quick.runtime.client("cloudwatch")
+
+    def total(metric: str, statistic: str, namespace: str = "AWS/SageMaker", **other: str) -> float:
+        dimensions = other if other else {"InferenceComponentName": name}
+        now = datetime.now(UTC)
+        points = cloudwatch.get_metric_statistics(
+            Namespace=namespace,
+            MetricName=metric,
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(minutes=1),
+            Period=86_400,
+            Statistics=[statistic],
+        )["Datapoints"]
+        return float(points[0][statistic]) if points else 0.0
+
+    wait_until(lambda: total("Invocations", "Sum") == 6)
+    assert total("InvocationsPerCopy", "Sum") == 3
+    assert total("ModelLatency", "Minimum") > 0
+    assert total("Invocation5XXErrors", "Sum") == 0
+    wait_until(
+        lambda: (
+            total(
+                "MemoryReservation",
+                "Maximum",
+                "/aws/sagemaker/Endpoints",
+                EndpointName=endpoint,
+                VariantName="AllTraffic",
+            )
+            == 25
+        )
+    )
+    wait_until(
+        lambda: (
+            total("MemoryUtilizationNormalized", "Maximum", "/aws/sagemaker/InferenceComponents")
+            > 0
+        )
+    )
 
 
 def test_a_component_goes_to_zero_and_is_woken_by_the_first_failures(quick: Components) -> None:
