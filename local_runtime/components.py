@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from hosting.placement import Resources, Strategy
@@ -29,7 +30,17 @@ _DRAIN_POLL_S: Final = 0.05
 _RETRY_S: Final = 2.0
 
 Entry = Mapping[str, Any]
-Prepare = Callable[[Entry, Entry], Awaitable[InstancePlanner]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a deployment of a component needs is in ``folder``; ``plan`` plans a copy."""
+
+    plan: InstancePlanner
+    folder: Path
+
+
+Prepare = Callable[[Entry, Entry], Awaitable[Prepared]]
 
 
 class Report(Protocol):
@@ -58,7 +69,7 @@ class Copy(Instance):
 class _Blueprint:
     """How copies of one deployment are made."""
 
-    plan: InstancePlanner
+    prepared: Prepared
     needs: Resources
     strategy: Strategy
 
@@ -161,9 +172,8 @@ class HostedComponent:
         while self._entry is not None and self._entry["generation"] != self._done:
             entry = self._entry
             try:
-                if entry["status"] != "Failed":
-                    await self._bring_about(entry)
-                self._done = entry["generation"]
+                if entry["status"] == "Failed" or await self._bring_about(entry):
+                    self._done = entry["generation"]
             except Exception:
                 # A fault of ours must not leave the component in Creating for ever.
                 _log.exception("inference component %s: work on it failed", self.component)
@@ -173,28 +183,29 @@ class HostedComponent:
             finally:
                 self.tried.set()
 
-    async def _bring_about(self, entry: Entry) -> None:
-        """Reach what an entry says; a failure is told, and what served before serves on."""
+    async def _bring_about(self, entry: Entry) -> bool:
+        """Reach what an entry says; a failure is told, and what served before serves on.
+
+        Returns:
+            Whether this is the end of it; otherwise it is to be tried again.
+        """
         status = entry["status"]
-        while True:
-            try:
-                await self._reach(entry)
-            except (NotServableError, OSError) as error:
-                self.fault = str(error)
-                _log.warning("inference component %s: %s", self.component, error)
-                if status != "InService":
-                    await self._fall_back(entry, str(error))
-                    return
-                # It has served before: nothing to report, and no giving up.
-                await self._tell(entry, "Progress")
-                self.tried.set()
-                await asyncio.sleep(_RETRY_S)
-                if self._entry is not entry:
-                    return
-            else:
-                self.fault = None
-                await self._tell(entry, "Progress" if status == "InService" else "InService")
-                return
+        try:
+            await self._reach(entry)
+        except (NotServableError, OSError) as error:
+            self.fault = str(error)
+            _log.warning("inference component %s: %s", self.component, error)
+            if status != "InService":
+                await self._fall_back(entry, str(error))
+                return True
+            # It has served before: nothing to report, and no giving up.
+            await self._tell(entry, "Progress")
+            self.tried.set()
+            await asyncio.sleep(_RETRY_S)
+            return False
+        self.fault = None
+        await self._tell(entry, "Progress" if status == "InService" else "InService")
+        return True
 
     async def _fall_back(self, entry: Entry, reason: str) -> None:
         previous = entry["previous"]
@@ -214,10 +225,20 @@ class HostedComponent:
         wanted = entry["copies"]
         if self._blueprint is None or entry["deployment"] != self._deployment:
             blueprint = await self._draw(entry)
-            if self._blueprint is None:
-                await self._begin(blueprint, wanted, whole=entry["status"] == "Creating")
-            else:
-                await self._replace(self._blueprint, blueprint, wanted)
+            try:
+                if self._blueprint is None:
+                    await self._begin(
+                        blueprint,
+                        wanted,
+                        deployment=entry["deployment"],
+                        whole=entry["status"] == "Creating",
+                    )
+                else:
+                    await self._replace(self._blueprint, blueprint, wanted)
+            except (NotServableError, OSError):
+                if self._blueprint is not blueprint:
+                    await self._clear(blueprint)
+                raise
             self._deployment = entry["deployment"]
         else:
             await self._resize(self._blueprint, wanted)
@@ -227,17 +248,19 @@ class HostedComponent:
         scheduling = specification.get("SchedulingConfig", {})
         default = self._machine.settings.choices.component_placement
         return _Blueprint(
-            plan=await self._prepare(entry, specification.get("StartupParameters", {})),
+            prepared=await self._prepare(entry, specification.get("StartupParameters", {})),
             needs=Resources.from_api(specification["ComputeResourceRequirements"]),
             strategy=scheduling.get("PlacementStrategy", default),
         )
 
-    async def _begin(self, blueprint: _Blueprint, wanted: int, *, whole: bool) -> None:
+    async def _begin(
+        self, blueprint: _Blueprint, wanted: int, *, deployment: int | None, whole: bool
+    ) -> None:
         if whole:
             await self._add(blueprint, wanted, at_least=wanted)
             self._blueprint = blueprint
         else:
-            self._blueprint = blueprint
+            self._blueprint, self._deployment = blueprint, deployment
             await self._resize(blueprint, wanted)
 
     async def _resize(self, blueprint: _Blueprint, wanted: int) -> None:
@@ -275,6 +298,14 @@ class HostedComponent:
         for copy in before:
             if copy in self.copies:
                 self._leave(copy)
+        task = asyncio.create_task(self._clear(old))
+        self._moving.add(task)
+        task.add_done_callback(self._moving.discard)
+
+    async def _clear(self, blueprint: _Blueprint) -> None:
+        """Remove what copies were made of, when those that leave have left."""
+        await asyncio.gather(*self._leaving.values(), return_exceptions=True)
+        await asyncio.to_thread(remove_tree, blueprint.prepared.folder)
 
     # -- single copies
 
@@ -316,7 +347,7 @@ class HostedComponent:
             place,
             [
                 Container(plan, self._limits, self._machine.register)
-                for plan in blueprint.plan(copy_id)
+                for plan in blueprint.prepared.plan(copy_id)
             ],
         )
 
@@ -379,7 +410,8 @@ class HostedComponent:
             await asyncio.gather(before, return_exceptions=True)
         self.tried.set()
         await self._leave_all()
-        await asyncio.gather(*self._leaving.values(), return_exceptions=True)
+        if self._blueprint is not None:
+            await self._clear(self._blueprint)
         if self.meter is not None:
             self.meter.close()
         await self._tell(entry, "Deleted")

@@ -14,8 +14,9 @@ from hosting.endpoint import ContainerSpec, EndpointSpec, ModelSpec, ServerlessS
 from hosting.instances import instance_type
 from hosting.limits import ASYNC_PAYLOAD_MAX_BYTES, SERVERLESS_PAYLOAD_MAX_BYTES
 from hosting.placement import Resources
-from local_runtime.artifacts import ObjectStore, fetch_model
+from local_runtime.artifacts import ObjectStore, fetch_model, remove_tree
 from local_runtime.component_variant import ComponentVariantPlan
+from local_runtime.components import Prepared
 from local_runtime.container_environment import MODEL_DIR_ON_AWS, container_environment
 from local_runtime.errors import ONLY_CONTAINER, ContainerPlace, NotServableError
 from local_runtime.file_system_views import FileSystemViews
@@ -175,7 +176,7 @@ class Provisioner:
     def _for_components(
         self, variant: VariantSpec, endpoint: str, region: str, account_id: str, folder: Path
     ) -> ComponentVariantPlan:
-        async def prepare(entry: Mapping[str, Any], startup: Mapping[str, Any]) -> InstancePlanner:
+        async def prepare(entry: Mapping[str, Any], startup: Mapping[str, Any]) -> Prepared:
             name = entry["name"]
             missing = not_served_yet({name: entry["model"]})
             if missing is not None:
@@ -192,11 +193,15 @@ class Provisioner:
             )
             # A component that fails is tried again, and a name may come back.
             own = folder / name / secrets.token_hex(4)
-            sources = await self._sources(described, own)
+            try:
+                sources = await self._sources(described, own)
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(remove_tree, own))
+                raise
             place = ContainerPlace(
                 region, account_id, endpoint, variant.name, "", "", component=name
             )
-            return self._on_instances(sources, place, described)
+            return Prepared(self._on_instances(sources, place, described), own)
 
         assert variant.instance_type is not None, "only a serverless variant has none"
         return ComponentVariantPlan(
