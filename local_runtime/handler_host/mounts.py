@@ -31,7 +31,7 @@ _PR_CAP_AMBIENT_RAISE = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_SYS_ADMIN = 21
 # DAC_READ_SEARCH, SYS_RAWIO, SYS_PTRACE, SYS_ADMIN, MKNOD: each is a way around a mount. Containers
-# on AWS do not have them either.
+# rarely have them. All are below 32, in the first word of a set.
 _WAYS_AROUND = (2, 17, 19, _CAP_SYS_ADMIN, 27)
 
 
@@ -39,12 +39,21 @@ class _Int(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
     _type_ = "i"
 
 
+class _Word(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
+    _type_ = "I"
+
+
+class _SixWords(_ctypes.Array):  # type: ignore[type-arg]
+    _type_ = _Word
+    _length_ = 6
+
+
 class _Function(_ctypes.CFuncPtr):
     _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
     _restype_ = _Int
 
 
-def _call(name: str, *arguments: int | bytes | None) -> int:
+def _call(name: str, *arguments: int | bytes | _SixWords | None) -> int:
     """Call a function of the C library: minus the error's number where it fails."""
     address = _ctypes.dlsym(_ctypes.dlopen(None, 0), name)  # type: ignore[arg-type]
     result: int = _Function(address)(*arguments)
@@ -131,8 +140,9 @@ class View:
             if not (self.narrows and capability == _CAP_SYS_ADMIN):
                 _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
         if self.narrows and os.geteuid() != 0:
-            inherited, permitted, effective = _capabilities()
-            _set_capabilities(inherited | 1 << _CAP_SYS_ADMIN, permitted, effective)
+            capabilities = _Capabilities()
+            capabilities.inherit(_CAP_SYS_ADMIN)
+            capabilities.set()
             raised = _call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_SYS_ADMIN, 0, 0)
             _check(raised, "keep the right to mount")
 
@@ -155,9 +165,9 @@ def narrow(models_dir: str, model_dir: str) -> str:
     os.chdir(MODEL_DIR)
     for capability in _WAYS_AROUND:
         _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
-    lost = sum(1 << capability for capability in _WAYS_AROUND)
-    inherited, permitted, effective = _capabilities()
-    _set_capabilities(inherited & ~lost, permitted & ~lost, effective & ~lost)
+    capabilities = _Capabilities()
+    capabilities.lose(_WAYS_AROUND)
+    capabilities.set()
     return MODEL_DIR
 
 
@@ -223,19 +233,22 @@ def _bind_entry(source: str, target: str) -> None:
     _bind(source, target)
 
 
-def _capabilities() -> list[int]:
-    """The inheritable, permitted and effective ones of this thread, as bits."""
-    with open("/proc/thread-self/status", "rb") as status:
-        lines = status.read().splitlines()
-    sets = dict(line.split(b":\t") for line in lines if line.startswith(b"Cap"))
-    return [int(sets[name], 16) for name in (b"CapInh", b"CapPrm", b"CapEff")]
+class _Capabilities:
+    """Those of this thread: three sets of bits."""
 
+    def __init__(self) -> None:
+        self._header = _CAPABILITY_VERSION_3.to_bytes(4, sys.byteorder) + bytes(4)
+        # effective, permitted, inheritable of the lower 32; then of the higher
+        self._words = _SixWords()
+        _check(_call("capget", self._header, self._words), "capget")
 
-def _set_capabilities(inherited: int, permitted: int, effective: int) -> None:
-    header = _CAPABILITY_VERSION_3.to_bytes(4, sys.byteorder) + bytes(4)
-    words = [
-        (each >> shift & 0xFFFFFFFF).to_bytes(4, sys.byteorder)
-        for shift in (0, 32)
-        for each in (effective, permitted, inherited)
-    ]
-    _check(_call("capset", header, b"".join(words)), "capset")
+    def inherit(self, capability: int) -> None:
+        self._words[2] |= 1 << capability
+
+    def lose(self, capabilities: tuple[int, ...]) -> None:
+        for capability in capabilities:
+            for word in range(3):
+                self._words[word] &= ~(1 << capability)
+
+    def set(self) -> None:
+        _check(_call("capset", self._header, self._words), "capset")
