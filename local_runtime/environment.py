@@ -36,6 +36,7 @@ from local_runtime.logs import log_size
 from local_runtime.meters import Meters
 from local_runtime.processes import ProcessGroup, ProcessRegister, describe_exit, kill_children
 from local_runtime.settings import RuntimeSettings
+from local_runtime.spare_launcher import SpareLauncher
 from local_runtime.workers import (
     PORTS_PER_CONTAINER,
     ContainerFailedError,
@@ -62,6 +63,7 @@ class Machine:
 
     settings: RuntimeSettings
     register: ProcessRegister
+    spare: SpareLauncher
     isolation: Isolation
     clock: Clock
     meters: Meters
@@ -147,6 +149,7 @@ class Environment(StreamingExchange):
                 register=self._machine.register,
                 view=plan.program.view,
                 inherited_fds=plan.program.inherited_fds,
+                spare=self._machine.spare,
             )
         except OSError as error:
             self._end(no_answer(self.place, f"it could not be started ({error.strerror})"))
@@ -174,6 +177,7 @@ class Environment(StreamingExchange):
         self.setup_s = monotonic() - began_s
         confinement.share_cpu()
         self._become_ready()
+        self._run(self._machine.spare.prepare(plan.program.inherited_fds))
 
     async def _live(self, process: ProcessGroup, confinement: Confinement) -> None:
         """From the start of the process until nothing is left of it."""

@@ -16,9 +16,12 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from local_runtime.logs import open_log
+
+if TYPE_CHECKING:
+    from local_runtime.spare_launcher import SpareLauncher
 
 CONTAINER_MARK: Final = "SAGEMAKER_LOCAL_RUNTIME_CONTAINER"
 """Environment variable that tells which container a stray process came from."""
@@ -60,8 +63,21 @@ def launch_command(
         file_bytes: how large a file it may make.
         view: what it sees of the file system, as ``FileSystemViews`` says it; everything without.
     """
-    launcher = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), str(open_files)]
-    return [*launcher, "-" if file_bytes is None else str(file_bytes), *view, "--", *command]
+    arguments = launch_arguments(command, open_files=open_files, file_bytes=file_bytes, view=view)
+    return [*launcher_command(), *arguments]
+
+
+def launcher_command() -> list[str]:
+    """The launcher, up to the id of its parent."""
+    return [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())]
+
+
+def launch_arguments(
+    command: Sequence[str], *, open_files: int, file_bytes: int | None, view: Sequence[str]
+) -> list[str]:
+    """What follows that id."""
+    limits = [str(open_files), "-" if file_bytes is None else str(file_bytes)]
+    return [*limits, *view, "--", *command]
 
 
 def children() -> set[int]:
@@ -184,14 +200,30 @@ class ProcessGroup:
         file_bytes: int | None = None,
         view: Sequence[str] = (),
         inherited_fds: Sequence[int] = (),
+        spare: SpareLauncher | None = None,
     ) -> ProcessGroup:
         """Start a program; no file that it writes may become larger than ``file_bytes``.
+
+        ``spare`` makes that quicker, if it has a process.
 
         Raises:
             OSError: it cannot be started: no such folder, no memory.
         """
         output = open_log(log)
         try:
+            if spare is not None:
+                arguments = launch_arguments(
+                    command, open_files=open_files, file_bytes=file_bytes, view=view
+                )
+                waiting = spare.become(
+                    arguments,
+                    environment=environment,
+                    cwd=cwd,
+                    log=log,
+                    inherited_fds=inherited_fds,
+                )
+                if waiting is not None:
+                    return cls(waiting, register)
             with register.starting():
                 process = await asyncio.create_subprocess_exec(
                     *launch_command(
