@@ -99,8 +99,6 @@ def test_components_are_listed_with_their_copies() -> None:
 def test_a_file_system_that_all_containers_share_is_said_at_the_top() -> None:
     told = {**document(), "shared_file_system": "only Linux has mount namespaces"}
 
-    assert list(table(told)) == [
-        "http://127.0.0.1:8566: 0 endpoints",
-        "containers see the whole file system, and no /opt/ml/model:"
-        " only Linux has mount namespaces",
+    assert list(table(told))[1:] == [
+        "containers see the whole file system, and no /opt/ml/model: only Linux has mount namespaces"
     ]
