@@ -97,8 +97,8 @@ def test_components_are_listed_with_their_copies() -> None:
 
 
 def test_a_file_system_that_all_containers_share_is_said_at_the_top() -> None:
-    told = {**document(), "shared_file_system": "only Linux has mount namespaces"}
+    told = {**document(), "shared_file_system": "only Linux has them"}
 
     assert list(table(told))[1:] == [
-        "containers see the whole file system, and no /opt/ml/model: only Linux has mount namespaces"
+        "containers see the whole file system, and no /opt/ml/model: only Linux has them"
     ]
