@@ -40,7 +40,8 @@ from local_runtime.workers import PORTS_PER_CONTAINER, ContainerPlan, ProgramSpe
 SPOOL: Final = "spool"
 """The folder below the state directory for bodies that are too large for memory."""
 
-_HANDLER_HOST: Final = Path(__file__).with_name("handler_host")
+# Its folder would do; the interpreter imports more to look into one.
+_HANDLER_HOST: Final = Path(__file__).with_name("handler_host") / "__main__.py"
 
 _Command = Callable[[Address], Sequence[str]]
 
