@@ -65,6 +65,7 @@ def run_open(
     stop: Stop | None = None,
     began: Began | None = None,
     processes: int = 1,
+    objective_s: float | None = None,
 ) -> ClientHealth:
     """Send requests at the plan's times; return when all have ended.
 
@@ -81,6 +82,7 @@ def run_open(
             sent are handed over.
         began: is told the wall clock's time of the start, that samples' times count from.
         processes: how many send; one can send several thousand requests a second.
+        objective_s: the latency that is asked about; a client is late in relation to it.
 
     Raises:
         UnreachableError: nothing was sent, because nobody listens there.
@@ -103,7 +105,7 @@ def run_open(
         parts = [run_job(job, lambda: OpenDriver(arrivals.offsets_s, payload_of))]
     else:
         parts = measure_in_processes(job, arrivals.offsets_s, payload_of, processes)
-    return _judge(parts)
+    return _judge(parts, objective_s)
 
 
 def run_closed(
@@ -121,6 +123,7 @@ def run_closed(
     timeout_s: float = TIMEOUT_S,
     stop: Stop | None = None,
     began: Began | None = None,
+    objective_s: float | None = None,
 ) -> ClientHealth:
     """Let ``clients`` send one request after another; return when all have ended.
 
@@ -162,10 +165,10 @@ def run_closed(
             draw=payload_source(len(payloads), seed),
         )
 
-    return _judge([run_job(job, driver)])
+    return _judge([run_job(job, driver)], objective_s)
 
 
-def _judge(parts: Sequence[Measured]) -> ClientHealth:
+def _judge(parts: Sequence[Measured], objective_s: float | None) -> ClientHealth:
     """The health of a client made of these processes."""
     return validity.health(
         lateness_s=[value for part in parts for value in part.lateness_s],
@@ -174,6 +177,7 @@ def _judge(parts: Sequence[Measured]) -> ClientHealth:
         cpu_share=max(part.cpu_share for part in parts),
         backlog_max=sum(part.backlog_max for part in parts),
         clock_step_s=max((part.clock_step_s for part in parts), key=abs),
+        objective_s=objective_s,
     )
 
 

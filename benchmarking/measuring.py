@@ -41,6 +41,7 @@ class Rules:
         budget_usd: None: there is none.
         give_up_after: failed requests in a row that end a cell.
         timeout_s: of a request; None: what the option needs.
+        objective_s: what latencies are held against; None: nothing.
         keep_going: whether a cell that fails leaves the others a chance.
         metrics: whether CloudWatch is asked.
     """
@@ -53,6 +54,7 @@ class Rules:
     give_up_after: int = 50
     processes: int = 1
     timeout_s: float | None = None
+    objective_s: float | None = None
     keep_going: bool = True
     metrics: bool = True
 
@@ -234,6 +236,7 @@ class Measuring:
                     on_sample=watch,
                     began=begun.append,
                     processes=bench.rules.processes,
+                    objective_s=bench.rules.objective_s,
                 )
         except KeyboardInterrupt:
             error = "interrupted by the user"

@@ -255,6 +255,7 @@ def _outcome(recorder: Recorder, reporter: Reporter) -> int:
 
 def _rules(prepared: Prepared) -> Rules:
     settings = prepared.settings
+    goal_ms = settings.objective.latency_p99_ms
     return Rules(
         seed=settings.seed,
         quota=prepared.flight.quota,
@@ -264,6 +265,7 @@ def _rules(prepared: Prepared) -> Rules:
         give_up_after=settings.give_up_after,
         processes=settings.processes,
         timeout_s=settings.timeout_s,
+        objective_s=None if goal_ms is None else goal_ms / 1000,
         keep_going=settings.keep_going,
         metrics=settings.metrics,
     )

@@ -85,6 +85,7 @@ def send(
     on_sample: Callable[[Sample], None],
     began: Callable[[datetime], None],
     processes: int = 1,
+    objective_s: float | None = None,
 ) -> ClientHealth:
     """Send a measurement's requests; how the client fared.
 
@@ -107,6 +108,7 @@ def send(
             stop=stop,
             began=began,
             processes=processes,
+            objective_s=objective_s,
         )
     assert measurement.load.clients is not None, "a closed loop has clients"
     return run_closed(
@@ -123,4 +125,5 @@ def send(
         on_sample=on_sample,
         stop=stop,
         began=began,
+        objective_s=objective_s,
     )

@@ -1,8 +1,8 @@
 """When a measurement is INVALID: the client, not the endpoint, decided its figures.
 
 Latency counts from the intended send time, so whatever the client is late is part of it. A late
-client is harmless where it is much faster than the endpoint, hence the limits are relative to the
-latency that was measured, with a floor that no figure in this report depends on.
+client is harmless where it is much faster than the endpoint, or than the objective that latencies
+are held against; hence the limits are relative to both, with a floor that no figure depends on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ LATENESS_SHARE: Final = 0.1
 """Part of the median service time that the p99 of lateness and of loop lag may be."""
 LATENESS_FLOOR_S: Final = 0.001
 """Lateness and lag that are always allowed: what a timer and a scheduler of today cost."""
+OBJECTIVE_SHARE: Final = 0.05
+"""Part of the latency objective that they may be: lateness only ever makes latencies longer."""
 CPU_SHARE_MAX: Final = 0.8
 """Of one processor: above it, queues within the client grow with every burst."""
 CLOCK_STEP_S: Final = 0.5
@@ -34,6 +36,7 @@ def health(
     cpu_share: float,
     backlog_max: int,
     clock_step_s: float,
+    objective_s: float | None = None,
 ) -> ClientHealth:
     """Judge a measurement.
 
@@ -41,6 +44,7 @@ def health(
         lateness_s: of each request; empty in a closed loop.
         service_times_s: of the requests that ended well.
         clock_step_s: how far the wall clock moved against the monotonic one.
+        objective_s: the latency that requests are held against, if there is one.
     """
     lateness = _p99(lateness_s)
     lag = _p99(loop_lag_s)
@@ -48,6 +52,8 @@ def health(
     allowed_s = LATENESS_FLOOR_S
     if service_times_s:
         allowed_s = max(allowed_s, LATENESS_SHARE * statistics.median(service_times_s))
+    if objective_s is not None:
+        allowed_s = max(allowed_s, OBJECTIVE_SHARE * objective_s)
     reasons = []
     if lateness is not None and lateness > allowed_s:
         reasons.append(

@@ -360,8 +360,8 @@ def test_a_wall_clock_that_is_set_is_noted_and_changes_no_latency(
 
     assert "the wall clock was set by +3600.0 s" in health.notes[0]
     assert all(0 < sample.latency_s < 5 for sample in samples)
-    dates = {asked.headers["x-amz-date"] for asked in server.asked}
-    assert len(dates) == 2, "what was signed before is signed anew"
+    signed = {(asked.body, asked.headers["x-amz-date"]) for asked in server.asked}
+    assert len(signed) == 2 * len(PAYLOADS), "what was signed before is signed anew"
 
 
 def test_a_client_that_is_held_up_calls_its_own_measurement_invalid() -> None:

@@ -77,3 +77,11 @@ def test_a_clock_that_was_set_is_noted_and_spoils_nothing() -> None:
 
     assert found.valid
     assert "the wall clock was set by -3600.0 s" in found.notes[0]
+
+
+def test_lateness_that_cannot_decide_about_the_objective_is_allowed() -> None:
+    late: dict[str, Any] = {"lateness_s": [0.004] * 1000, "service_times_s": [0.003] * 9}
+
+    assert not judged(**late).valid
+    assert not judged(**late, objective_s=0.05).valid
+    assert judged(**late, objective_s=0.2).valid
