@@ -41,13 +41,13 @@ local: $(RUNTIME)
 bench: $(DEV) $(CDK)
 	$(BIN)/python -m tools.bench rules
 	$(BIN)/python -m tools.bench synth
-	$(BIN)/python -m tools.bench truth
 	$(BIN)/python -m tools.bench load
 	$(BIN)/python -m tools.bench runtime
 	$(BIN)/python -m tools.bench multi-model
 	$(BIN)/python -m tools.bench cold-start
 	$(BIN)/python -m tools.bench drain
 	$(BIN)/python -m tools.bench deploy
+	$(BIN)/python -m tools.bench truth
 
 # Other people's clients against the local runtime, each in an environment of its own.
 interop: $(RUNTIME) $(CDK)
