@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import compileall
 import json
 import logging
 import os
@@ -60,7 +59,6 @@ _log = logging.getLogger(__name__)
 
 _STATUS_PATH: Final = STATUS_ROUTE.encode("ascii")
 _TIDY_INTERVAL_S: Final = 1.0
-_HANDLER_HOST: Final = Path(__file__).with_name("handler_host")
 
 
 class Gateway:
@@ -109,8 +107,6 @@ class DataPlane:
         self._loop.add_reader(self._arguments.lifeline_fd, self._supervisor_died)
         stop = asyncio.Event()
         self._loop.add_signal_handler(signal.SIGTERM, stop.set)
-        # Containers write no byte code, and without it each start of one compiles our host again.
-        await asyncio.to_thread(compileall.compile_dir, _HANDLER_HOST, quiet=2)
         # Workers hold the read end and see its end when this process is gone.
         workers_lifeline, _held_open = os.pipe()
         control_socket = str(self._run_dir / CONTROL_SOCKET)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hosting import limits, update_policy, validation
+from hosting import limits, options, update_policy, validation
 from local_runtime.control_plane.errors import ValidationException
 
 
@@ -98,7 +98,7 @@ def check_serverless_models(
     """Check that serverless variants ask for nothing that serverless inference does not have.
 
     AWS's page names these without saying which call refuses them: this is the first that can.
-    Source: serverless-endpoints.html, "Feature exclusions"; service model for ModelDataSource.
+    Source: serverless-endpoints.html, "Feature exclusions".
 
     Raises:
         ValidationException: one asks for it.
@@ -112,19 +112,16 @@ def check_serverless_models(
             for member in ("DataCaptureConfig", "AsyncInferenceConfig", "ShadowProductionVariants")
             if request.get(member)
         ]
-        model = models.get(variant.get("ModelName", ""), {})
-        asked += [member for member in ("VpcConfig", "EnableNetworkIsolation") if model.get(member)]
-        containers = model.get("Containers", [])
-        if len(containers) > 1:
-            asked.append("several containers")
-        for container in [model["PrimaryContainer"]] if "PrimaryContainer" in model else containers:
-            if container.get("Mode") == "MultiModel":
-                asked.append("a multi-model container")
-            if container.get("ModelDataSource"):
-                asked.append("ModelDataSource")
+        name = variant["VariantName"]
         if asked:
-            name = variant["VariantName"]
             complaints.append(f"variant {name} is serverless and cannot have {', '.join(asked)}")
+        model_name = variant.get("ModelName", "")
+        reasons = options.against_serverless(models.get(model_name, {}))
+        if reasons:
+            complaints.append(
+                f"variant {name} is serverless and cannot serve model {model_name}:"
+                f" {', '.join(reasons)}"
+            )
     _refuse(complaints)
 
 

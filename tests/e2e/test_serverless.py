@@ -507,7 +507,7 @@ class TestUpdates:
     def test_what_serverless_inference_has_not_is_refused(self, runtime: Runtime) -> None:
         pipeline = runtime.variant(runtime.handler(ECHO), runtime.handler(ECHO))
 
-        with pytest.raises(ClientError, match="cannot have several containers"):
+        with pytest.raises(ClientError, match="it has several containers"):
             runtime.config_of([size_of(pipeline, memory_mb=1024, concurrency=1)])
 
 
