@@ -53,7 +53,17 @@ class Deployed:
         self._put_dashboard()
 
     def sleep(self, endpoint: str) -> None:
-        """Take an endpoint's instances away, and let a request in its queue bring one back."""
+        """Take an endpoint's instances away for good: nothing is left that brings one back."""
+        self.runtime.client("cloudwatch").disable_alarm_actions(AlarmNames=["wake"])
+        self.runtime.settled(endpoint)
+        self.runtime.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=endpoint,
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}],
+        )
+        self.runtime.settled(endpoint)
+
+    def wake_when_asked(self, endpoint: str) -> None:
+        """Let a request in an endpoint's queue bring an instance back."""
         scaling = self.runtime.client("application-autoscaling")
         target = {
             "ServiceNamespace": "sagemaker",
@@ -75,11 +85,6 @@ class Deployed:
             Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
             AlarmActions=[policy["PolicyARN"]],
         )
-        self.runtime.sagemaker.update_endpoint_weights_and_capacities(
-            EndpointName=endpoint,
-            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}],
-        )
-        self.runtime.settled(endpoint)
 
     def _pipeline(self) -> list[dict[str, Any]]:
         return [

@@ -60,6 +60,7 @@ def test_an_asynchronous_endpoint_is_seen_waking_from_zero(
     deployed.sleep(deployed.queued)
     watching = visit(f"endpoints/{deployed.queued}", width=width)
     watching.sees("No instance: it has scaled to zero")
+    deployed.wake_when_asked(deployed.queued)
     asking = visit(width=width)
 
     _send(asking, deployed.queued, "wake up")

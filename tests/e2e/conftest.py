@@ -105,7 +105,7 @@ def archive(files: Mapping[str, str | bytes]) -> bytes:
     return packed.getvalue()
 
 
-def wait_until(condition: Callable[[], Any], *, timeout_s: float = 20.0) -> Any:
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:
     """Poll a real process until ``condition`` is true; its value."""
     deadline_s = time.monotonic() + timeout_s
     while not (value := condition()):

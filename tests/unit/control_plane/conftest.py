@@ -21,6 +21,7 @@ from local_runtime.control_plane.store import Outcome, Store
 
 REGION = "eu-west-1"
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+UNDER_WAY = ("Creating", "Updating", "Deleting")
 CONTAINER = {"Image": IMAGE, "ModelDataUrl": "s3://models/model.tar.gz"}
 
 _names = itertools.count(1)
@@ -46,7 +47,8 @@ class DataPlane:
     """Answers for the data plane: what a container's environment asks for happens.
 
     ``FAIL`` holds the reason of a failed start, ``HOLD`` leaves the endpoint as it is until a test
-    reports by itself.
+    reports by itself. What a test has reported is left alone: taken back, an endpoint asks for its
+    old containers under the same generation.
     """
 
     def __init__(self, store: Store) -> None:
@@ -60,7 +62,7 @@ class DataPlane:
             revision = desired["revision"]
             for endpoint in desired["endpoints"]:
                 work = (endpoint["arn"], endpoint["generation"], endpoint["deleting"])
-                if work not in answered:
+                if work not in answered and endpoint["status"] in UNDER_WAY:
                     answered.add(work)
                     with contextlib.suppress(StaleReport):
                         self._answer(endpoint)
