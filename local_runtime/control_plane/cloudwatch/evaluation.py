@@ -32,7 +32,7 @@ Action = Callable[[str, Transition], str | None]
 SCALING_POLICY: Final = ":scalingPolicy:"
 
 # A data plane that is silent for so long is not waited for: its periods are over.
-SILENCE_S: Final = 2.0
+SILENCE_S: Final = 10.0
 # How often the evaluation looks whether a period is over: every few seconds of the service, within
 # these bounds on the wall.
 _LOOK_SERVICE_S: Final = 5.0

@@ -138,6 +138,29 @@ def test_a_batch_that_was_not_taken_is_sent_again(tmp_path: Path) -> None:
     assert [body["until"] for body in asyncio.run(run())] == [1, 2]
 
 
+def test_a_minute_that_ends_while_nothing_can_run_has_its_datapoint_all_the_same() -> None:
+    first = 1_700_000_040
+    wall_s = first - 0.001
+    batches: list[dict[str, Any]] = []
+
+    class Stalled(Meters):
+        async def send(self, batch: dict[str, Any]) -> None:
+            nonlocal wall_s
+            batches.append(batch)
+            wall_s = first + 3 * PERIOD_S + 0.5
+            if batch["until"] > wall_s:
+                raise asyncio.CancelledError
+
+    measured = Stalled(UnixAddress("/nowhere"), speed=1.0, region="here", now=lambda: wall_s)
+    measured.gauge("ApproximateBacklogSize", endpoint="e", read=lambda: 1.0)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(measured.run())
+
+    assert [batch["until"] for batch in batches if batch["metrics"]] == [
+        first + n * PERIOD_S for n in range(4)
+    ]
+
+
 class Container:
     process_groups: tuple[int, ...] = ()
     folders: tuple[Path, ...] = ()
