@@ -33,7 +33,8 @@ def metric_of(
         configuration_name: of the fleet to be measured alone, during an update.
 
     Raises:
-        ValueError: the kind does not publish ``name``, or a dimension has no value.
+        ValueError: the kind does not publish ``name`` or this statistic of it, or a dimension has
+            no value.
     """
     definition = metrics.definition(name, kind=kind, namespace=namespace)
     missing = [key for key in definition.dimensions if key not in dimensions]
@@ -41,11 +42,16 @@ def metric_of(
         raise ValueError(
             f"dimensions of {name} must give {', '.join(missing)}, got {sorted(dimensions)}"
         )
+    chosen = definition.statistics[0] if statistic is None else statistic
+    if not definition.supports(chosen):
+        raise ValueError(
+            f"statistic of {name} must be one of {', '.join(definition.statistics)}, got {chosen}"
+        )
     fleet = {} if configuration_name is None else {metrics.FLEET_DIMENSION: configuration_name}
     return cw.Metric(
         namespace=definition.namespace,
         metric_name=definition.name,
         dimensions_map={**{key: dimensions[key] for key in definition.dimensions}, **fleet},
-        statistic=definition.statistics[0] if statistic is None else statistic,
+        statistic=chosen,
         period=cdk.Duration.minutes(1) if period is None else period,
     )

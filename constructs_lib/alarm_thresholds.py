@@ -37,7 +37,7 @@ class RequestThresholds:
     def __post_init__(self) -> None:
         validation.require(
             _within("error_percent", self.error_percent, _PERCENT),
-            _within("min_requests", self.min_requests, _COUNT),
+            _whole("min_requests", self.min_requests, _COUNT),
             []
             if len({window.long_s for window in self.burn_windows}) == len(self.burn_windows)
             else ["burn_windows must differ in their long windows"],
@@ -84,7 +84,7 @@ class QueueThresholds:
 
     def __post_init__(self) -> None:
         validation.require(
-            _within("stuck_minutes", self.stuck_minutes, Bounds(1, 1440)),
+            _whole("stuck_minutes", self.stuck_minutes, Bounds(1, 1440)),
             _within("expired_requests", self.expired_requests, _COUNT),
             _within("notification_failures", self.notification_failures, _COUNT),
             _within("transfer_failures", self.transfer_failures, _COUNT),
@@ -145,6 +145,10 @@ class ComponentThresholds:
 
     def __post_init__(self) -> None:
         validation.require(_within("refused_requests", self.refused_requests, _COUNT))
+
+
+def _whole(argument: str, value: int | None, bounds: Bounds) -> list[str]:
+    return [] if value is None else validation.whole(argument, value, bounds)
 
 
 def _within(argument: str, value: float | None, bounds: Bounds) -> list[str]:

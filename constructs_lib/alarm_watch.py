@@ -96,7 +96,7 @@ def of_models(
             of=3,
         )
     if thresholds.loading_wait is not None:
-        wait_s = thresholds.loading_wait.to_seconds()
+        wait_s = thresholds.loading_wait.to_seconds(integral=False)
         yield Watch(
             name="LoadingWait",
             metric=rare.published("ModelLoadingWaitTime", "Maximum"),
@@ -113,7 +113,7 @@ def of_queue(
 ) -> Iterator[Watch]:
     """Requests that wait too long or for nothing, and what is lost around the model."""
     if thresholds.oldest_request is not None:
-        age_s = thresholds.oldest_request.to_seconds()
+        age_s = thresholds.oldest_request.to_seconds(integral=False)
         yield Watch(
             name="OldestRequest",
             metric=minutely.published("ApproximateAgeOfOldestRequest", "Maximum"),

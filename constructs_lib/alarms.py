@@ -30,6 +30,11 @@ _ACTION_RULES = tuple(
     for pack in ("HIPAA.Security", "NIST.800.53.R4", "NIST.800.53.R5")
 )
 
+# What CloudFormation puts around an alarm's logical id, of the length that it has where that is
+# not known before deployment.
+_ARN = "arn:aws:cloudwatch:ap-northeast-1:123456789012:alarm:"
+_RANDOM = "0123456789AB"
+
 
 class EndpointAlarms(Construct):
     """What should wake somebody about an endpoint, with one composite alarm that does.
@@ -71,7 +76,7 @@ class EndpointAlarms(Construct):
 
     Raises:
         ValueError: thresholds are given that the endpoint's kind has no metrics for, or there are
-            more alarms than a composite alarm can watch.
+            more alarms than a composite alarm can watch, or its rule can hold.
     """
 
     def __init__(
@@ -156,6 +161,14 @@ class EndpointAlarms(Construct):
                 f"thresholds must leave 1 to {limits.COMPOSITE_CHILDREN} alarms,"
                 f" got {len(self.alarms)}"
             )
+        rule = cw.AlarmRule.any_of(*found)
+        length = self._rendered_length(rule)
+        if length > limits.COMPOSITE_RULE_MAX_LENGTH:
+            raise ValueError(
+                f"thresholds must leave a composite rule of at most"
+                f" {limits.COMPOSITE_RULE_MAX_LENGTH} characters, got {length} for the ARNs of"
+                f" {len(self.alarms)} alarms"
+            )
         composite = cw.CompositeAlarm(
             self,
             "Resource",
@@ -164,13 +177,29 @@ class EndpointAlarms(Construct):
                 self, max_length=limits.ALARM_NAME_MAX_LENGTH, separator="-"
             ),
             alarm_description=f"{self.monitored.title}: see which of its alarms set this off",
-            alarm_rule=cw.AlarmRule.any_of(*found),
+            alarm_rule=rule,
         )
         if self._topic is not None:
             action = cw_actions.SnsAction(self._topic)
             composite.add_alarm_action(action)
             composite.add_ok_action(action)
         return composite
+
+    def _rendered_length(self, rule: cw.IAlarmRule) -> int:
+        """The length of a rule once CloudFormation has made up the names in its ARNs."""
+        stack = cdk.Stack.of(self)
+        arns = {
+            alarm.alarm_arn: len(f"{_ARN}{stack.stack_name}-{_logical_id(stack, alarm)}-{_RANDOM}")
+            for alarm in self.alarms.values()
+        }
+        text = rule.render_alarm_rule()
+        return len(text) + sum(length - len(token) for token, length in arns.items())
+
+
+def _logical_id(stack: cdk.Stack, alarm: cw.Alarm) -> str:
+    resource = alarm.node.default_child
+    assert isinstance(resource, cw.CfnAlarm)
+    return str(stack.resolve(resource.logical_id))
 
 
 def _in_alarm(alarm: cw.Alarm) -> cw.IAlarmRule:

@@ -61,8 +61,8 @@ class InferenceDashboard(Construct):
         default_interval: which time is shown at first; three hours without it.
 
     Raises:
-        ValueError: there are no endpoints, two have the same title, or the name holds characters
-            that CloudWatch refuses.
+        ValueError: there are no endpoints, two have the same title, the name holds characters that
+            CloudWatch refuses, or it would refuse so many alarms, widgets or metrics.
     """
 
     def __init__(
@@ -76,19 +76,20 @@ class InferenceDashboard(Construct):
         price_list: PriceList | None = None,
         default_interval: cdk.Duration | None = None,
     ) -> None:
-        _require(endpoints, dashboard_name)
+        _require(endpoints, alarms, dashboard_name)
         super().__init__(scope, construct_id)
         region = cdk.Stack.of(self).region
+        rows = [
+            *overview(endpoints, alarms=alarms, region=region, price_list=price_list),
+            *(row for each in endpoints for row in EndpointWidgets(each).rows()),
+        ]
+        _require_room([widget for row in rows for widget in row], len(endpoints))
         self.dashboard = cw.Dashboard(
             self,
             "Resource",
             dashboard_name=dashboard_name,
             default_interval=_INTERVAL if default_interval is None else default_interval,
         )
-        rows = [
-            *overview(endpoints, alarms=alarms, region=region, price_list=price_list),
-            *(row for each in endpoints for row in EndpointWidgets(each).rows()),
-        ]
         for row in rows:
             self.dashboard.add_widgets(*row)
 
@@ -180,13 +181,20 @@ def _cost(endpoints: Sequence[Monitored], region: str, price_list: PriceList | N
     ]
 
 
-def _require(endpoints: Sequence[Monitored], dashboard_name: str | None) -> None:
+def _require(
+    endpoints: Sequence[Monitored], alarms: Sequence[cw.IAlarm], dashboard_name: str | None
+) -> None:
     if not endpoints:
         raise ValueError("endpoints must hold one endpoint at least, got none")
     count = Counter(each.slug for each in endpoints)
     titles = [each.title for each in endpoints if count[each.slug] > 1]
     if titles:
         raise ValueError(f"endpoints must differ in their titles, got {', '.join(titles)}")
+    if len(alarms) > limits.DASHBOARD_WIDGET_ALARMS:
+        raise ValueError(
+            f"alarms must number at most {limits.DASHBOARD_WIDGET_ALARMS}, got {len(alarms)}:"
+            " a composite alarm stands for several"
+        )
     if (
         dashboard_name is not None
         and not cdk.Token.is_unresolved(dashboard_name)
@@ -196,3 +204,22 @@ def _require(endpoints: Sequence[Monitored], dashboard_name: str | None) -> None
             "dashboard_name must be 1 to 255 letters, digits, hyphens and underscores,"
             f" got {dashboard_name!r}"
         )
+
+
+def _require_room(widgets: Sequence[cw.IWidget], endpoints: int) -> None:
+    """Count what CloudWatch does: each row of a widget, shown or only read by an expression."""
+    metrics = [
+        len(drawn["properties"].get("metrics", ()))
+        for widget in widgets
+        for drawn in widget.to_json()
+    ]
+    for what, got, most in (
+        ("widgets", len(metrics), limits.DASHBOARD_WIDGETS),
+        ("metrics", sum(metrics), limits.DASHBOARD_METRICS),
+        ("metrics in one widget", max(metrics), limits.DASHBOARD_WIDGET_METRICS),
+    ):
+        if got > most:
+            raise ValueError(
+                f"endpoints must fit on a dashboard, which holds at most {most} {what}, got {got}"
+                f" for {endpoints} endpoints: give some of them a dashboard of their own"
+            )

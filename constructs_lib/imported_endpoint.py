@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import aws_cdk as cdk
 import jsii
@@ -15,6 +16,7 @@ from constructs import Construct
 from constructs_lib._metric import metric_of
 from constructs_lib.endpoint import INVOKE_ACTIONS, VARIANT_NAME, grant_invoke
 from constructs_lib.instances import Instances
+from hosting import validation
 from hosting.endpoint import EndpointKind
 
 
@@ -29,6 +31,10 @@ class ImportedEndpoint(cdk.Resource):
         instances: what its main variant runs on; without it, dashboards cannot relate processor
             load to the number of cores, nor name a price.
         container_names: of a pipeline's containers, in the order in which they run.
+
+    Raises:
+        ValueError: the kind is unknown, a name is not what SageMaker accepts, variants share one,
+            or containers are named of what is no pipeline.
     """
 
     def __init__(
@@ -42,8 +48,20 @@ class ImportedEndpoint(cdk.Resource):
         instances: Instances | None = None,
         container_names: Sequence[str] = (),
     ) -> None:
-        if not variant_names:
-            raise ValueError("variant_names must hold one name at least, got none")
+        validation.require(
+            []
+            if kind in get_args(EndpointKind)
+            else [f"kind must be one of {', '.join(get_args(EndpointKind))}, got {kind!r}"],
+            _name("endpoint_name", endpoint_name),
+            [] if variant_names else ["variant_names must hold one name at least, got none"],
+            *(_name("variant_names", name) for name in variant_names),
+            []
+            if len(set(variant_names)) == len(variant_names)
+            else [f"variant_names must differ, got {', '.join(variant_names)}"],
+            []
+            if kind == "pipeline" or not container_names
+            else [f"container_names must be left out for kind {kind}, got {list(container_names)}"],
+        )
         super().__init__(scope, construct_id)
         self.kind = kind
         self.variant_names = tuple(variant_names)
@@ -115,3 +133,7 @@ class ImportedEndpoint(cdk.Resource):
                 **({} if dimensions is None else dimensions),
             },
         )
+
+
+def _name(argument: str, value: str) -> list[str]:
+    return [] if cdk.Token.is_unresolved(value) else validation.name(argument, value)

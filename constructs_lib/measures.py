@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Literal
 
 import aws_cdk as cdk
@@ -410,7 +411,15 @@ class EndpointMeasures:
             unit: of the values.
             expression: metric math in which ``{name}`` stands for a source.
             sources: by that name, a metric that the kind publishes, and the statistic.
+
+        Raises:
+            ValueError: the expression names what is no source, or the kind does not publish one.
         """
+        unknown = {name for _, name, _, _ in Formatter().parse(expression) if name is not None}
+        if not unknown <= sources.keys():
+            raise ValueError(
+                f"expression must hold no names but {', '.join(sources)}, got {expression!r}"
+            )
         found = {key: self._source(*source) for key, source in sources.items()}
         return self._math(label, unit, expression, **found)
 
@@ -455,12 +464,6 @@ class EndpointMeasures:
         container: str | None = None,
     ) -> _Source:
         kind = self._kind_of(name)
-        definition = metrics.definition(name, kind=kind, namespace=namespace)
-        if not definition.supports(statistic):
-            raise ValueError(
-                f"statistic of {name} must be one of {', '.join(definition.statistics)},"
-                f" got {statistic}"
-            )
         owner = self._owner if container is None else f"{self._owner}__{_slug(container)}"
         identifier = f"{name}_{statistic.replace('.', '_')}_{owner}"
         return _Source(

@@ -18,6 +18,9 @@ from hosting import instances as instance_facts
 from hosting import objectives
 from hosting.endpoint import EndpointKind
 
+# Together with the longest names of a metric, a variant and a container, an id of 255 letters.
+_SLUG_MAX_LENGTH = 100
+
 AnyEndpoint = Endpoint | ImportedEndpoint | InferenceComponent
 
 _KIND_TITLES: dict[EndpointKind, str] = {
@@ -59,7 +62,7 @@ class Objective:
     @property
     def statistic(self) -> str:
         """The percentile as CloudWatch spells it."""
-        return f"p{self.percentile:g}"
+        return f"p{self.percentile:.12g}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,11 +71,11 @@ class Monitored:
 
     Args:
         endpoint: of any kind.
-        title: what people call it; a dashboard holds each title once.
+        title: what people call it, in one line; a dashboard holds each title once.
         objective: what callers were promised.
 
     Raises:
-        ValueError: the title has no letter or digit.
+        ValueError: the title has no letter or digit, is too long, or is no single line.
     """
 
     endpoint: AnyEndpoint
@@ -82,11 +85,22 @@ class Monitored:
     def __post_init__(self) -> None:
         if not self.slug:
             raise ValueError(f"title must hold a letter or a digit, got {self.title!r}")
+        if not self.title.isprintable():
+            raise ValueError(f"title must be one line of text, got {self.title!r}")
+        if len(self.slug) > _SLUG_MAX_LENGTH:
+            raise ValueError(
+                f"title must be at most {_SLUG_MAX_LENGTH} letters, or a fifth of that beyond a to"
+                f" z, got {self.title!r}"
+            )
 
     @property
     def slug(self) -> str:
-        """The title as a part of a metric's id."""
-        return "_".join(re.findall(r"[a-z0-9]+", self.title.lower()))
+        """The title as a part of a metric's id, which takes no letters beyond a to z."""
+        words = re.findall(r"[^\W_]+", self.title.lower())
+        return "_".join(
+            "".join(each if each.isascii() else f"u{ord(each):x}" for each in word)
+            for word in words
+        )
 
     @property
     def kind(self) -> EndpointKind:

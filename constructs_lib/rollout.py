@@ -67,6 +67,12 @@ class Rollout:
             []
             if self.rollback_percent is None or 1 <= self.rollback_percent <= 100
             else [f"rollback_percent must be between 1 and 100, got {self.rollback_percent}"],
+            []
+            if self.rollback_percent is None or self.strategy == "rolling"
+            else [f"rollback_percent must be left out of {self.strategy} rollouts"],
+            []
+            if self.termination_wait.to_seconds() == 0 or self.strategy != "rolling"
+            else ["termination_wait must be left out of rolling rollouts: no second fleet is kept"],
         )
 
     @classmethod
@@ -211,6 +217,9 @@ def roll_out(endpoint: Endpoint, rollout: Rollout, alarms: Sequence[cw.Alarm]) -
         []
         if len(alarms) in limits.ROLLBACK_ALARMS
         else [f"alarms must number {limits.ROLLBACK_ALARMS}, got {len(alarms)}"],
+        []
+        if len({alarm.node.path for alarm in alarms}) == len(alarms)
+        else ["alarms must differ, got one more than once"],
         *(_complaints_of_alarm(endpoint, alarm, rollout.wait.to_seconds()) for alarm in alarms),
     )
     policy = endpoint.execution_role.further_policy(
@@ -228,7 +237,8 @@ def roll_out(endpoint: Endpoint, rollout: Rollout, alarms: Sequence[cw.Alarm]) -
 
 def _complaints_of_alarm(endpoint: Endpoint, alarm: cw.Alarm, wait_s: float) -> list[str]:
     resource = alarm.node.default_child
-    assert isinstance(resource, cw.CfnAlarm)
+    if not isinstance(resource, cw.CfnAlarm):
+        return [f"alarms must be metric alarms that this app defines, got {alarm.node.path}"]
     stack = cdk.Stack.of(alarm)
     metrics: Any = stack.resolve(resource.metrics)
     measured = json.dumps([stack.resolve(resource.dimensions), metrics])

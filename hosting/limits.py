@@ -208,6 +208,10 @@ ALARM_WINDOW_S: Final = Bounds(10, 604_800)  # period times evaluation periods
 ALARM_SHORT_PERIOD_WINDOW_S: Final = 86_400  # with a period below an hour
 COMPOSITE_CHILDREN: Final = 100
 COMPOSITE_RULE_MAX_LENGTH: Final = 10_240
-# Documented: CloudWatch guide, CloudWatch-Dashboard-Body-Structure.html (2026-11-21).
+# Documented: CloudWatch guide, CloudWatch-Dashboard-Body-Structure.html and cloudwatch_limits.html
+# (2026-11-21); metrics that only expressions read count too.
 DASHBOARD_WIDGETS: Final = 500
+DASHBOARD_METRICS: Final = 2500
+DASHBOARD_WIDGET_METRICS: Final = 500
+DASHBOARD_WIDGET_ALARMS: Final = 100
 DASHBOARD_NAME_PATTERN: Final = "[A-Za-z0-9_-]{1,255}"

@@ -8,7 +8,7 @@ guardrails are not for (2026-11-20).
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from hosting import limits, validation
 
@@ -42,6 +42,8 @@ def complaints(
     timeout_s: float | None,
 ) -> list[str]:
     """Check one rollout by itself."""
+    if strategy not in get_args(Strategy):
+        return [f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"]
     found = [
         *validation.within("wait", wait_s, limits.WAIT_INTERVAL_S),
         *validation.within("termination_wait", termination_wait_s, limits.TERMINATION_WAIT_S),
@@ -54,6 +56,8 @@ def complaints(
             found.extend(validation.within("percent", percent, _PERCENT[strategy]))
         if instances is not None and instances < 1:
             found.append(f"instances must be 1 or more, got {instances}")
+    elif percent is not None or instances is not None:
+        found.append(f"percent and instances must be left out of {strategy} rollouts")
     if timeout_s is not None:
         found.extend(validation.within("timeout", timeout_s, limits.DEPLOYMENT_TIMEOUT_S))
         waits_s = termination_wait_s + wait_s * (

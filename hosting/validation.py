@@ -39,6 +39,13 @@ def within(argument: str, value: float, bounds: Bounds) -> list[str]:
     return [f"{argument} must be between {bounds.minimum} and {bounds.maximum}, got {value}"]
 
 
+def whole(argument: str, value: float, bounds: Bounds) -> list[str]:
+    """Check a number that counts something: it has no fraction, and is within its bounds."""
+    if isinstance(value, float) and not value.is_integer():
+        return [f"{argument} must be a whole number, got {value}"]
+    return within(argument, value, bounds)
+
+
 def name(argument: str, value: str) -> list[str]:
     """Check the name of an endpoint, endpoint configuration, model, variant or container host.
 

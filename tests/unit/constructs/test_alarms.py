@@ -15,6 +15,7 @@ from constructs_lib import (
     AlarmTopic,
     ComponentThresholds,
     EndpointAlarms,
+    ImportedEndpoint,
     InstanceThresholds,
     ModelThresholds,
     Monitored,
@@ -334,6 +335,8 @@ def test_thresholds_of_another_kind_are_refused(argument: str, case: str) -> Non
     [
         (lambda: RequestThresholds(error_percent=-1), "error_percent must be between 0 and 100"),
         (lambda: RequestThresholds(min_requests=-1), "min_requests must be 0 or more, got -1"),
+        (lambda: RequestThresholds(min_requests=2.5), "min_requests must be a whole number"),  # type: ignore[arg-type]
+        (lambda: QueueThresholds(stuck_minutes=1.5), "stuck_minutes must be a whole number"),  # type: ignore[arg-type]
         (lambda: QueueThresholds(stuck_minutes=0), "stuck_minutes must be between 1 and 1440"),
         (lambda: ServerlessThresholds(memory_percent=101), "memory_percent must be between 0"),
         (
@@ -347,6 +350,26 @@ def test_thresholds_of_another_kind_are_refused(argument: str, case: str) -> Non
 def test_thresholds_out_of_range_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_times_may_be_fractions_of_a_second(stack: cdk.Stack) -> None:
+    _watch(stack, queue(stack), queue=QueueThresholds(oldest_request=cdk.Duration.millis(1500)))
+
+    alarm, _ = next(each for name, each in alarms(stack).items() if "OldestRequest" in name)
+    assert alarm["Threshold"] == 1.5
+
+
+def test_rule_that_the_composite_alarm_could_not_hold_is_refused(stack: cdk.Stack) -> None:
+    endpoint = ImportedEndpoint(
+        stack,
+        "Endpoint",
+        endpoint_name="screening",
+        kind="multi-model",
+        variant_names=[f"a-variant-with-a-name-of-some-length-{number}" for number in range(9)],
+    )
+
+    with pytest.raises(ValueError, match="composite rule of at most 10240 characters, got 1"):
+        _watch(stack, endpoint)
 
 
 def test_every_alarm_switched_off_is_refused(stack: cdk.Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from aws_cdk.assertions import Template
 from constructs_lib import (
     EndpointMeasures,
     EndpointWidgets,
+    ImportedEndpoint,
     InferenceDashboard,
     Instances,
     Measure,
@@ -22,6 +24,7 @@ from constructs_lib import (
     Objective,
 )
 from constructs_lib.dashboard_graph import graph
+from hosting.endpoint import EndpointKind
 from hosting.pricing import Price, PriceList
 from tests.unit.constructs.monitoring import (
     CASES,
@@ -312,6 +315,95 @@ def test_dashboard_refuses_what_cloudwatch_would(
 def test_title_needs_something_to_name_metrics_by(stack: cdk.Stack) -> None:
     with pytest.raises(ValueError, match=r"title must hold a letter or a digit, got '--'"):
         Monitored(endpoint=real_time(stack), title="--")
+
+
+@pytest.mark.parametrize(
+    ("title", "message"),
+    [
+        ("one\n# two", "title must be one line of text"),
+        ("x" * 101, "title must be at most 100 letters"),
+    ],
+)
+def test_title_is_one_short_line(stack: cdk.Stack, title: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Monitored(endpoint=real_time(stack), title=title)
+
+
+def test_titles_of_any_alphabet_name_different_metrics(stack: cdk.Stack) -> None:
+    endpoint = real_time(stack)
+    titles = ["住宅価格", "価格", "Älter 2", "Öfter 2"]
+
+    slugs = [Monitored(endpoint=endpoint, title=title).slug for title in titles]
+
+    assert len(set(slugs)) == len(slugs)
+    assert all(re.fullmatch("[a-z0-9_]+", slug) for slug in slugs)
+
+
+@pytest.mark.parametrize(
+    ("percentile", "statistic"), [(99, "p99"), (99.9, "p99.9"), (99.99999, "p99.99999")]
+)
+def test_percentile_keeps_its_digits(percentile: float, statistic: str) -> None:
+    assert Objective(percentile=percentile).statistic == statistic
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "message"),
+    [
+        ("async", 40, "at most 500 widgets, got 685 for 40 endpoints"),
+        ("multi-model", 60, "at most 500 widgets"),
+    ],
+)
+def test_dashboard_refuses_more_than_it_holds(
+    stack: cdk.Stack, kind: EndpointKind, count: int, message: str
+) -> None:
+    endpoints = [
+        Monitored(
+            endpoint=ImportedEndpoint(
+                stack, f"Endpoint{number}", endpoint_name=f"endpoint-{number}", kind=kind
+            ),
+            title=f"Endpoint {number}",
+        )
+        for number in range(count)
+    ]
+
+    with pytest.raises(ValueError, match=message):
+        InferenceDashboard(stack, "Dashboard", endpoints=endpoints)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("DASHBOARD_METRICS", "at most 20 metrics, got"),
+        ("DASHBOARD_WIDGET_METRICS", "at most 5 metrics in one widget, got 6"),
+    ],
+)
+def test_metrics_that_expressions_read_count_too(
+    stack: cdk.Stack, monkeypatch: pytest.MonkeyPatch, limit: str, message: str
+) -> None:
+    monkeypatch.setattr(f"hosting.limits.{limit}", int(message.split()[2]))
+
+    with pytest.raises(ValueError, match=message):
+        InferenceDashboard(
+            stack, "Dashboard", endpoints=[Monitored(endpoint=real_time(stack), title="Screening")]
+        )
+
+
+def test_alarm_widget_refuses_more_alarms_than_it_shows(stack: cdk.Stack) -> None:
+    arn = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:number"
+    alarms = [
+        cw.Alarm.from_alarm_arn(stack, f"Alarm{number}", f"{arn}-{number}") for number in range(101)
+    ]
+    monitored = Monitored(endpoint=real_time(stack), title="Screening")
+
+    with pytest.raises(ValueError, match="alarms must number at most 100, got 101"):
+        InferenceDashboard(stack, "Dashboard", endpoints=[monitored], alarms=alarms)
+
+
+def test_measure_refuses_names_that_are_no_source(stack: cdk.Stack) -> None:
+    measures = EndpointMeasures(Monitored(endpoint=real_time(stack), title="Screening"))
+
+    with pytest.raises(ValueError, match=r"no names but m, got '\{other\} \+ 1'"):
+        measures.math("Wrong", "ms", "{other} + 1", m=("ModelLatency", "p99"))
 
 
 @pytest.mark.parametrize(

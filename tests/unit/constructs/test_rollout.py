@@ -161,6 +161,24 @@ def test_asynchronous_endpoints_roll_out_too(stack: cdk.Stack) -> None:
             lambda: Rollout.rolling(percent=50, rollback_percent=0),
             "rollback_percent must be between 1 and 100, got 0",
         ),
+        (
+            lambda: Rollout(strategy="blue"),  # type: ignore[arg-type]
+            "strategy must be one of all-at-once, canary, linear, rolling, got 'blue'",
+        ),
+        (
+            lambda: Rollout(strategy="all-at-once", percent=50),
+            "percent and instances must be left out of all-at-once rollouts",
+        ),
+        (
+            lambda: Rollout(strategy="canary", percent=50, rollback_percent=50),
+            "rollback_percent must be left out of canary rollouts",
+        ),
+        (
+            lambda: Rollout(
+                strategy="rolling", percent=50, termination_wait=cdk.Duration.seconds(1)
+            ),
+            "termination_wait must be left out of rolling rollouts",
+        ),
     ],
 )
 def test_rollout_refuses_what_the_service_would(make: Any, message: str) -> None:
@@ -216,6 +234,22 @@ def test_service_watches_one_to_ten_alarms(stack: cdk.Stack, count: int) -> None
 
     with pytest.raises(ValueError, match=f"alarms must number 1 to 10, got {count}"):
         endpoint.roll_out(Rollout.canary(percent=50), alarms=alarms)
+
+
+def test_alarms_of_a_rollout_differ(stack: cdk.Stack) -> None:
+    endpoint = _endpoint(stack)
+    alarms = _alarms(stack, endpoint)
+
+    with pytest.raises(ValueError, match="alarms must differ"):
+        endpoint.roll_out(Rollout.canary(percent=50), alarms=[alarms[0], alarms[0]])
+
+
+def test_alarm_of_another_app_cannot_be_checked(stack: cdk.Stack) -> None:
+    endpoint = _endpoint(stack)
+    imported = cw.Alarm.from_alarm_name(stack, "Imported", "errors")
+
+    with pytest.raises(ValueError, match="must be metric alarms that this app defines"):
+        endpoint.roll_out(Rollout.canary(percent=50), alarms=[imported])
 
 
 def test_alarm_must_be_able_to_go_off_during_the_wait(stack: cdk.Stack) -> None:

@@ -295,6 +295,32 @@ def test_imported_endpoint_still_has_grants_and_metrics(stack: cdk.Stack, caller
         endpoint.metric("ModelLatency", variant_name="Red")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "batch"}, "kind must be one of real-time, .*got 'batch'"),
+        ({"endpoint_name": ""}, "endpoint_name must be 1 to 63 letters"),
+        ({"variant_names": []}, "variant_names must hold one name at least, got none"),
+        ({"variant_names": ["a", "a"]}, "variant_names must differ, got a, a"),
+        ({"container_names": ["a"]}, "container_names must be left out for kind real-time"),
+    ],
+)
+def test_imported_endpoint_refuses_what_no_endpoint_is(
+    stack: cdk.Stack, arguments: dict[str, Any], message: str
+) -> None:
+    given: dict[str, Any] = {"endpoint_name": "screening", "kind": "real-time", **arguments}
+
+    with pytest.raises(ValueError, match=message):
+        ImportedEndpoint(stack, "Endpoint", **given)
+
+
+def test_metric_refuses_a_statistic_that_is_none(stack: cdk.Stack) -> None:
+    endpoint = ImportedEndpoint(stack, "Endpoint", endpoint_name="screening", kind="real-time")
+
+    with pytest.raises(ValueError, match=r"statistic of ModelLatency must be .*got banana"):
+        endpoint.metric("ModelLatency", statistic="banana")
+
+
 def test_imported_role_is_extended(stack: cdk.Stack) -> None:
     role = iam.Role.from_role_arn(stack, "Ours", "arn:aws:iam::123456789012:role/inference")
     _endpoint(stack, role=role)
