@@ -359,17 +359,18 @@ def test_times_may_be_fractions_of_a_second(stack: cdk.Stack) -> None:
     assert alarm["Threshold"] == 1.5
 
 
-def test_rule_that_the_composite_alarm_could_not_hold_is_refused(stack: cdk.Stack) -> None:
+def test_rule_that_the_composite_alarm_could_not_hold_is_refused() -> None:
+    stack = cdk.Stack(stack_name="a-stack-whose-name-is-in-each-of-the-rules-alarms")
     endpoint = ImportedEndpoint(
         stack,
         "Endpoint",
         endpoint_name="screening",
         kind="multi-model",
-        variant_names=[f"a-variant-with-a-name-of-some-length-{number}" for number in range(9)],
+        variant_names=[f"a-variant-with-a-long-name-{number}" for number in range(9)],
     )
 
     with pytest.raises(ValueError, match="composite rule of at most 10240 characters, got 1"):
-        _watch(stack, endpoint)
+        _watch(stack, endpoint, objective=Objective())
 
 
 def test_every_alarm_switched_off_is_refused(stack: cdk.Stack) -> None:
