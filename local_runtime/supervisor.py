@@ -1,8 +1,8 @@
 """The process behind ``up``: owns the port and the folders, starts the two planes, ends everything.
 
-The control plane holds the record in memory: when it dies, the runtime ends. The data plane holds
-nothing that matters: when it dies, it is started again, and connections wait meanwhile on the
-listening socket, which belongs to this process.
+A plane that dies is started again, and connections wait meanwhile on the listening socket, which
+belongs to this process. The data plane holds nothing that matters. What the control plane knows is
+on disk when the state directory is to be kept; otherwise the runtime ends with it.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Supervisor:
         def healthy() -> bool:
             code = self._poll(self._control)
             if code is not None:
-                raise RuntimeBrokenError(f"the control plane {describe_exit(code)} at start")
+                raise _PlaneDiedError(f"the control plane {describe_exit(code)} at start")
             return _answers_health(control_socket)
 
         self._wait(healthy, "the control plane")
@@ -249,7 +249,7 @@ class Supervisor:
         def is_ready() -> bool:
             code = self._poll(self._data)
             if code is not None:
-                raise _DataPlaneDiedError(f"the data plane {describe_exit(code)} at start")
+                raise _PlaneDiedError(f"the data plane {describe_exit(code)} at start")
             return bool(select.select([ready], [], [], 0)[0]) and bool(os.read(ready, 1))
 
         try:
@@ -282,29 +282,47 @@ class Supervisor:
         while self._stop_signals == 0:
             self._pause(1.0)
             self._reap_adopted()
-            code = self._poll(self._control)
-            if code is not None:
-                raise RuntimeBrokenError(
-                    f"the control plane {describe_exit(code)}; what it knew is lost, so the"
-                    " runtime ends"
-                )
-            code = self._poll(self._data)
-            while code is not None and self._stop_signals == 0:
+            while (died := self._dead_plane()) is not None and self._stop_signals == 0:
                 if time.monotonic() - started_s > _SHORT_LIFE_S:
                     short_lives = 0
                 short_lives += 1
                 if short_lives > _SHORT_LIVES_ALLOWED:
-                    raise RuntimeBrokenError(
-                        f"the data plane {describe_exit(code)}, {short_lives} times in a row"
-                    )
-                _say(f"the data plane {describe_exit(code)}; it is started again")
-                self._kill_containers()
+                    raise RuntimeBrokenError(f"{died}, {short_lives} times in a row")
+                _say(f"{died}; it is started again")
                 started_s = time.monotonic()
                 try:
-                    self._start_data_plane()
-                except _DataPlaneDiedError as error:
+                    self._start_again()
+                except _PlaneDiedError as error:
                     _say(str(error))
-                code = self._poll(self._data)
+
+    def _dead_plane(self) -> str | None:
+        """Which plane has ended, and how.
+
+        Raises:
+            RuntimeBrokenError: it is the control plane, and nobody knows what it knew.
+        """
+        code = self._poll(self._control)
+        if code is None:
+            code = self._poll(self._data)
+            return None if code is None else f"the data plane {describe_exit(code)}"
+        died = f"the control plane {describe_exit(code)}"
+        if self._wanted_state_dir is None:
+            raise RuntimeBrokenError(
+                f"{died}; what it knew is lost, so the runtime ends (with --state-dir it goes on)"
+            )
+        return died
+
+    def _start_again(self) -> None:
+        """Start what has died; without its control plane a data plane begins anew, too."""
+        if self._poll(self._control) is not None:
+            if self._data is not None and self._data.poll() is None:
+                self._data.kill()
+                self._data.wait()
+            self._kill_containers()
+            self._start_control_plane()
+        else:
+            self._kill_containers()
+        self._start_data_plane()
 
     def _stop(self) -> None:
         """End the planes; a second signal ends them at once."""
@@ -355,7 +373,7 @@ class Supervisor:
                 self._woken.recv(4096)
 
 
-class _DataPlaneDiedError(RuntimeBrokenError):
+class _PlaneDiedError(RuntimeBrokenError):
     """It died before it was ready; at the first start that is final."""
 
 

@@ -194,8 +194,26 @@ def test_an_endpoint_that_cannot_be_restored_at_once_is_unavailable_until_it_can
     assert runtime.settled(name)["EndpointStatus"] == "InService"
 
 
-def test_a_killed_control_plane_ends_the_runtime(start_runtime: Start) -> None:
+def test_a_killed_control_plane_comes_back_with_what_the_state_directory_keeps(
+    start_runtime: Start,
+) -> None:
     runtime = start_runtime()
+    name = runtime.deploy(runtime.handler(ECHO))
+    before = [*runtime.pids("control_plane"), *runtime.pids("gateway")]
+
+    os.kill(before[0], signal.SIGKILL)
+
+    wait_until(lambda: not alive(before))
+    wait_until(lambda: answers(runtime, name))
+    assert runtime.settled(name)["EndpointStatus"] == "InService"
+    assert runtime.s3.list_objects_v2(Bucket="models")["KeyCount"] > 0
+    assert "the control plane was killed by signal 9 (SIGKILL); it is started again" in (
+        runtime.stderr
+    )
+
+
+def test_a_killed_control_plane_ends_a_runtime_that_keeps_nothing(start_runtime: Start) -> None:
+    runtime = start_runtime(keeps_state=False)
     runtime.deploy(runtime.handler(ECHO))
     processes = list(runtime.processes())
 
@@ -203,6 +221,7 @@ def test_a_killed_control_plane_ends_the_runtime(start_runtime: Start) -> None:
 
     assert runtime.process.wait(timeout=20) == 1
     assert "error: the control plane was killed by signal 9" in runtime.stderr
+    assert "--state-dir" in runtime.stderr
     assert alive(processes) == []
 
 
