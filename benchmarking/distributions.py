@@ -46,7 +46,7 @@ def binomial_cdf(k: int, n: int, p: float) -> float:
     return 1.0 - beta_cdf(p, k + 1, n - k)
 
 
-def t_quantile(probability: float, freedom: int) -> float:
+def t_quantile(probability: float, freedom: float) -> float:
     """Quantile of Student's t with ``freedom`` degrees of freedom."""
     if probability < 0.5:
         return -t_quantile(1 - probability, freedom)

@@ -9,6 +9,7 @@
     python -m tools.bench rules                  the rules over templates
     python -m tools.bench load [--quick]         offered load against achieved, beside others
     python -m tools.bench truth [--quick]        benchmarks against a runtime that is known
+    python -m tools.bench coverage [--quick]     how often the bounds of figures hold
 
 Peers are installed into environments of their own below build/bench; what does not install or
 start is named and left out.
@@ -23,6 +24,7 @@ from typing import Final
 
 from tools.bench import (
     cold_start,
+    coverage,
     deploy,
     drain,
     load_generator,
@@ -41,6 +43,7 @@ _BENCHMARKS: Final = {
     "synth": synth.main,
     "load": load_generator.main,
     "truth": truth.main,
+    "coverage": coverage.main,
 }
 
 
