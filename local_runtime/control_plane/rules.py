@@ -198,6 +198,31 @@ def check_resize(variant: Mapping[str, Any], update: Mapping[str, int]) -> None:
     )
 
 
+def check_capacity(config: Mapping[str, Any], variant: Mapping[str, Any], desired: int) -> None:
+    """Check the number of instances that a variant shall have.
+
+    Raises:
+        ValidationException: it needs more.
+    """
+    least = least_instances(config, variant)
+    if desired < least:
+        raise ValidationException(
+            f"DesiredInstanceCount of variant {variant['VariantName']} must be {least} or more for"
+            f" this kind of endpoint, got {desired}"
+        )
+
+
+def least_instances(config: Mapping[str, Any], variant: Mapping[str, Any]) -> int:
+    """How few instances a variant may have: none behind a queue, or where copies decide.
+
+    Source: endpoint-auto-scaling-zero-instances.html for ManagedInstanceScaling.
+    """
+    managed = variant.get("ManagedInstanceScaling", {}).get("MinInstanceCount")
+    if "AsyncInferenceConfig" in config or managed == 0:
+        return limits.ASYNC_MIN_CAPACITY
+    return limits.REALTIME_MIN_CAPACITY
+
+
 def _is_serverless(config: Mapping[str, Any]) -> bool:
     return any("ServerlessConfig" in variant for variant in config["ProductionVariants"])
 

@@ -236,6 +236,9 @@ class SageMakerApi:
             if "DesiredWeight" in desired:
                 weights[name] = desired["DesiredWeight"]
             if "DesiredInstanceCount" in desired:
+                rules.check_capacity(
+                    endpoint.target.config, variants[name], desired["DesiredInstanceCount"]
+                )
                 check_instances(
                     variants[name], desired["DesiredInstanceCount"], self._max_instances
                 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from hosting.limits import ASYNC_MIN_CAPACITY, COPY_MIN_CAPACITY, REALTIME_MIN_CAPACITY
+from hosting.limits import COPY_MIN_CAPACITY, SERVERLESS_MIN_PROVISIONED_CAPACITY
+from local_runtime.control_plane import rules
 from local_runtime.control_plane.component_records import Component
 from local_runtime.control_plane.scaling_records import COPIES, INSTANCES, Json, TargetKey
 from local_runtime.control_plane.store import Deployment, Endpoint, Store
@@ -72,10 +73,9 @@ class _Variant:
 
     @property
     def least(self) -> int:
-        asynchronous = "AsyncInferenceConfig" in self.endpoint.target.config
-        if self.key.dimension == INSTANCES and asynchronous:
-            return ASYNC_MIN_CAPACITY
-        return REALTIME_MIN_CAPACITY
+        if self.key.dimension == INSTANCES:
+            return rules.least_instances(self.endpoint.target.config, self.variant)
+        return SERVERLESS_MIN_PROVISIONED_CAPACITY
 
     @property
     def status(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from hosting.alarms import AlarmRule
+from hosting.limits import ALARM_SHORT_PERIOD_WINDOW_S, ALARM_WINDOW_S, Bounds
 from local_runtime.control_plane.cloudwatch import queries
 from local_runtime.control_plane.cloudwatch.metric_store import MetricStore
 from local_runtime.control_plane.cloudwatch.statistics import Tally, is_extended
@@ -19,6 +20,8 @@ from local_runtime.control_plane.errors import (
 Json = dict[str, Any]
 
 _ALARM_PERIODS_S: Final = (10, 20, 30)
+_HOUR_S: Final = 3600
+_SHORT_PERIOD_WINDOW_S: Final = Bounds(ALARM_WINDOW_S.minimum, ALARM_SHORT_PERIOD_WINDOW_S)
 # Members of PutMetricAlarm that would have to change what an alarm does.
 _NOT_EVALUATED: Final = (
     "ThresholdMetricId",
@@ -154,6 +157,13 @@ def alarm_rule(request: Json) -> AlarmRule:
     if period_s not in _ALARM_PERIODS_S and period_s % 60:
         raise ValidationException(
             f"Metric period must be 10, 20, 30 or a multiple of 60, got {period_s}"
+        )
+    window = _SHORT_PERIOD_WINDOW_S if period_s < _HOUR_S else ALARM_WINDOW_S
+    window_s = period_s * request["EvaluationPeriods"]
+    if window_s not in window:
+        raise ValidationException(
+            f"EvaluationPeriods times Period must be {window} seconds with a Period of {period_s},"
+            f" got {window_s}"
         )
     try:
         return AlarmRule(

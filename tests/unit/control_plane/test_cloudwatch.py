@@ -303,6 +303,21 @@ def test_refusals_have_the_codes_that_clients_know(client: Any) -> None:
     assert gap.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
+@pytest.mark.parametrize(
+    ("period_s", "periods", "allowed"), [(60, 1441, "86400"), (3600, 169, "604800")]
+)
+def test_an_alarm_looks_back_a_day_at_most_or_seven_by_the_hour(
+    client: Any, period_s: int, periods: int, allowed: str
+) -> None:
+    name = fresh("alarm")
+
+    with pytest.raises(ClientError, match=rf"must be 10 to {allowed} .*got {period_s * periods}"):
+        client.put_metric_alarm(**alarm(name, "m", Period=period_s, EvaluationPeriods=periods))
+    client.put_metric_alarm(**alarm(name, "m", Period=period_s, EvaluationPeriods=periods - 1))
+
+    client.delete_alarms(AlarmNames=[name])
+
+
 def test_large_puts_may_be_compressed(client: Any) -> None:
     name = fresh()
     data = [

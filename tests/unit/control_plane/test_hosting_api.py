@@ -212,6 +212,22 @@ def test_weights_and_counts_change_without_a_new_configuration(
     assert described["ProductionVariants"][0]["InitialInstanceCount"] == 1
 
 
+def test_a_real_time_variant_keeps_an_instance(served: RunningControlPlane, sagemaker: Any) -> None:
+    """Nobody would answer; only a queue can wait until there is an instance."""
+    config, name = configured(sagemaker, CONTAINER), fresh("e")
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    in_service(sagemaker, name)
+
+    with pytest.raises(ClientError, match=r"AllTraffic must be 1 or more .*got 0") as refused:
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name,
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 0}],
+        )
+
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
+
+
 def test_more_instances_than_the_settings_allow_are_refused_as_a_quota(
     served: RunningControlPlane, sagemaker: Any
 ) -> None:
