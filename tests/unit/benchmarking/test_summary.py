@@ -179,6 +179,22 @@ def test_a_percentile_that_the_sample_cannot_support_is_not_given() -> None:
     assert cell.verdict.startswith(f"not enough samples ({cell.requests})")
 
 
+def test_equal_latencies_have_a_percentile_whatever_floats_add_to_them() -> None:
+    cell = cell_of("even", memory_size_mb=2048, max_concurrency=8)
+    samples = [
+        dataclasses.replace(sample, intended_s=at, sent_s=at, done_s=at + 0.1)
+        for sample, at in (
+            (sample, sample.number / 30) for sample in simulate(cell, Truth(service_ms=40.0), seed=1)
+        )
+    ]
+    (summary,) = summarize(run_of([cell]), samples).cells
+
+    assert summary.latency is not None
+    p99 = summary.latency.percentiles["p99"]
+    assert p99 is not None
+    assert (p99.low, p99.value, p99.high) == (100.0, 100.0, 100.0)
+
+
 def test_failures_count_against_the_percentile_that_answers_alone_would_meet() -> None:
     cell = one(Truth(service_ms=50, slots=50, error_share=0.05))
 
