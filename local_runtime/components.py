@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,7 +21,7 @@ from local_runtime.component_hosts import Host, Hosts, NoRoomError, Place
 from local_runtime.component_meter import ComponentMeter
 from local_runtime.containers import Container
 from local_runtime.environment import Machine
-from local_runtime.errors import NoCapacity, NotServableError, ServiceUnavailable
+from local_runtime.errors import NoCapacity, NotServableError
 from local_runtime.instance import Instance, InstancePlanner
 from local_runtime.tasks import together
 
@@ -118,9 +119,10 @@ class HostedComponent:
     def pick_instance(self) -> Copy:
         """The available copy with the fewest requests.
 
+        Where each is being started again, one that a request waits for.
+
         Raises:
             NoCapacity: there is no copy.
-            ServiceUnavailable: none of them can answer.
         """
         best: Copy | None = None
         for copy in self.copies:
@@ -132,9 +134,7 @@ class HostedComponent:
             if self.meter is not None:
                 self.meter.found_no_copy()
             raise NoCapacity
-        raise ServiceUnavailable(
-            f"inference component {self.component} has no container that can answer now; try again"
-        )
+        return min(self.copies, key=attrgetter("outstanding"))
 
     @property
     def units(self) -> tuple[Copy, ...]:

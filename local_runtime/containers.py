@@ -93,6 +93,7 @@ class Container:
         """End every worker; requests that still wait are refused."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+            self._sweeper = None
         await asyncio.gather(*(worker.stop(grace_s) for worker in self._workers))
         await asyncio.to_thread(kill_children, mark=self.plan.mark)
         while self._waiting:
@@ -156,12 +157,15 @@ class Container:
         return self._workers[0].address
 
     def submit(self, call: Call) -> None:
-        """Send a request to a free worker, or keep it until there is one."""
+        """Send a request to a free worker, or keep it until there is one.
+
+        A worker that is being started again is waited for like one that is busy.
+        """
         if self._idle:
             connection = self._idle.pop()
             connection.send(call.head, call.body, call, call.timeout_s)
-        elif not self.available:
-            call.refused(ServiceUnavailable(f"{self.title} is not ready"))
+        elif self._sweeper is None:
+            call.refused(ServiceUnavailable(f"{self.title} was stopped"))
         elif len(self._waiting) >= self.limits.queue_length:
             call.refused(
                 ServiceUnavailable(f"{self.title} has {len(self._waiting)} requests waiting")

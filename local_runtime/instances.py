@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
@@ -96,6 +97,8 @@ class Variant:
     def pick_instance(self) -> Instance:
         """The available instance with the fewest requests.
 
+        Where each is being started again, one that a request waits for.
+
         Raises:
             ServiceUnavailable: there is none.
         """
@@ -103,11 +106,11 @@ class Variant:
         for instance in self.instances:
             if instance.available and (best is None or instance.outstanding < best.outstanding):
                 best = instance
-        if best is None:
-            raise ServiceUnavailable(
-                f"variant {self.name} has no container that can answer now; try again"
-            )
-        return best
+        if best is not None:
+            return best
+        if not self.instances:
+            raise ServiceUnavailable(f"variant {self.name} has no instance now; try again")
+        return min(self.instances, key=attrgetter("outstanding"))
 
     def pick_instance_for(self, target_model: str) -> Instance:
         """The instance that answers soonest for a model.

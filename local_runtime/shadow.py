@@ -35,6 +35,8 @@ def copy_to_shadows(
     for shadow in fleet.shadows:
         if random.random() * variant.weight >= shadow.weight:  # noqa: S311 - no secret
             continue
+        if not any(instance.available for instance in shadow.instances):
+            continue
         try:
             instance, containers = route(shadow)
         except RuntimeApiError:
