@@ -148,5 +148,5 @@ def _delta(each: Difference) -> str:
 
 
 def _signed(value: float) -> str:
-    rounded = round(value, 3)
-    return f"{'+' if rounded > 0 else ''}{wording.number(rounded)}"
+    text = wording.rounded(value)
+    return f"+{text}" if value > 0 and text != "0" else text

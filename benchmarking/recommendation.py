@@ -252,9 +252,7 @@ def _why_it_is_open(cell: CellSummary, objective: Objective) -> str:
                 if objective.latency_p99_ms is None
                 else f"exceed {wording.ms(objective.latency_p99_ms)} or fail"
             )
-            low, high = (
-                wording.number(s * 100) for s in (cell.miss_share.low, cell.miss_share.high)
-            )
+            low, high = wording.ends(cell.miss_share, 100)
             parts.append(f"between {low} and {high} % of the requests {what}, allowed is 1 %")
     limit = objective.throttle_share
     if limit is not None and within(cell.throttle_share, limit) == "not-shown":

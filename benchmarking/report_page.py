@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarking import cost_charts, latency_charts, verdict, wording
 from benchmarking.cell_summary import distribution
-from benchmarking.findings import Bounded, CellSummary, Held, Summary
+from benchmarking.findings import CellSummary, Held, Summary
 from benchmarking.latency_charts import Chart, Series, series_of
 from benchmarking.levels import burst_of, burst_words
 from benchmarking.observations import pooled
@@ -196,10 +196,13 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
     tiles = []
     p99 = verdict.p99_of(best)
     if p99 is not None:
-        tiles.append(("p99 latency", wording.ms(p99.value), _range(p99)))
+        low, high = wording.ends(p99)
+        tiles.append(("p99 latency", wording.ms(p99.value), f"{low} to {high} ms"))
     if best.throttle_share is not None:
         share = best.throttle_share
-        tiles.append(("throttled", wording.share(share.value), _range(share, 100, " %")))
+        tiles.append(
+            ("throttled", wording.share(share.value), f"{' to '.join(wording.ends(share, 100))} %")
+        )
     if best.goodput_per_s is not None:
         offered = "" if best.offered_per_s is None else f"of {wording.number(best.offered_per_s)}/s"
         tiles.append(("goodput", f"{wording.number(best.goodput_per_s)}/s", offered))
@@ -212,11 +215,6 @@ def _tiles(summary: Summary) -> list[tuple[str, str, str]]:
         low, high = wording.usd(million.low), wording.usd(million.high)
         tiles.append(("per million", wording.usd(million.value), f"{low} to {high}"))
     return tiles
-
-
-def _range(bounds: Bounded, factor: float = 1, unit: str = " ms") -> str:
-    low, high = (wording.number(round(each * factor, 3)) for each in (bounds.low, bounds.high))
-    return f"{low} to {high}{unit}"
 
 
 def _heat_map(cells: Sequence[CellSummary]) -> HeatMap | None:
@@ -311,6 +309,7 @@ def _environment() -> Environment:
         "usd": wording.usd,
         "share": wording.share,
         "number": wording.number,
+        "ends": wording.ends,
         "duration": wording.duration,
     }
     environment.globals |= {"load_text": _load_text, "names": _names}

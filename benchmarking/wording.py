@@ -147,16 +147,25 @@ def count_short(value: float) -> str:
     return number(value)
 
 
+def rounded(value: float) -> str:
+    """A number of which less than half a thousandth is as good as none."""
+    return number(value) if abs(value) >= 0.0005 else "0"
+
+
+def ends(measure: Bounded, factor: float = 1) -> tuple[str, str]:
+    """Both bounds, each as a number without its unit."""
+    return rounded(measure.low * factor), rounded(measure.high * factor)
+
+
 def bounds_ms(measure: Bounded) -> str:
-    """A time with its bounds: ``45.2 ms (44.1 to 47)``."""
-    return f"{ms(measure.value)} ({number(measure.low)} to {number(measure.high)})"
+    """A time with its bounds, all in one unit: ``45.2 ms (44.1 to 47)``, ``12.4 s (9.8 to 14)``."""
+    factor = 1 if abs(measure.value) < 10_000 else 1e-3
+    return f"{ms(measure.value)} ({' to '.join(ends(measure, factor))})"
 
 
 def bounds_share(measure: Bounded) -> str:
     """A share with its bounds: ``1.2 % (0.8 to 1.7)``."""
-    # A bound of a share below a thousandth of a percent is as good as none.
-    low, high = (number(round(bound * 100, 3)) for bound in (measure.low, measure.high))
-    return f"{share(measure.value)} ({low} to {high})"
+    return f"{share(measure.value)} ({' to '.join(ends(measure, 100))})"
 
 
 def _trimmed(text: str) -> str:

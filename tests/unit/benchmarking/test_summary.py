@@ -182,10 +182,8 @@ def test_a_percentile_that_the_sample_cannot_support_is_not_given() -> None:
 def test_equal_latencies_have_a_percentile_whatever_floats_add_to_them() -> None:
     cell = cell_of("even", memory_size_mb=2048, max_concurrency=8)
     samples = [
-        dataclasses.replace(sample, intended_s=at, sent_s=at, done_s=at + 0.1)
-        for sample, at in (
-            (sample, sample.number / 30) for sample in simulate(cell, Truth(service_ms=40.0), seed=1)
-        )
+        dataclasses.replace(each, intended_s=each.number / 30, done_s=each.number / 30 + 0.1)
+        for each in simulate(cell, Truth(service_ms=40.0), seed=1)
     ]
     (summary,) = summarize(run_of([cell]), samples).cells
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarking import wording
+from benchmarking.findings import Bounded
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,17 @@ def test_an_amount_keeps_what_matters(value: float, text: str) -> None:
 )
 def test_many_requests_are_counted_in_millions(value: float, text: str) -> None:
     assert wording.count(value) == text
+
+
+def test_a_bound_is_rounded_once_wherever_it_is_shown() -> None:
+    """2.48496 is 2.48. Rounded to 2.485 before, it would be 2.49."""
+    share = Bounded(value=0.03, low=0.0248496, high=0.035)
+
+    assert wording.bounds_share(share) == "3 % (2.48 to 3.5)"
+    assert wording.ends(share, 100) == ("2.48", "3.5")
+    assert wording.ends(Bounded(value=0, low=0, high=0.000_000_4), 100) == ("0", "0")
+
+
+def test_a_time_and_its_bounds_have_one_unit() -> None:
+    assert wording.bounds_ms(Bounded(value=45.2, low=44.1, high=47)) == "45.2 ms (44.1 to 47)"
+    assert wording.bounds_ms(Bounded(value=12_400, low=9_800, high=14_000)) == "12.4 s (9.8 to 14)"
