@@ -1,4 +1,4 @@
-"""What is going on, for a person at a terminal; a line per step where there is none."""
+"""What is going on, for a person at a terminal; elsewhere only what went wrong."""
 
 from __future__ import annotations
 

@@ -181,10 +181,12 @@ def test_a_percentile_that_the_sample_cannot_support_is_not_given() -> None:
 
 def test_equal_latencies_have_a_percentile_whatever_floats_add_to_them() -> None:
     cell = cell_of("even", memory_size_mb=2048, max_concurrency=8)
-    samples = [
-        dataclasses.replace(each, intended_s=each.number / 30, done_s=each.number / 30 + 0.1)
-        for each in simulate(cell, Truth(service_ms=40.0), seed=1)
-    ]
+
+    def even(sample: Sample) -> Sample:
+        at_s = sample.number / 30
+        return dataclasses.replace(sample, intended_s=at_s, sent_s=at_s, done_s=at_s + 0.1)
+
+    samples = [even(each) for each in simulate(cell, Truth(service_ms=40.0), seed=1)]
     (summary,) = summarize(run_of([cell]), samples).cells
 
     assert summary.latency is not None
