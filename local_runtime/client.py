@@ -81,9 +81,12 @@ class RuntimeClient:
         return answer
 
     def _scope(self) -> str:
-        """What tells the region; nobody checks the signature that is missing."""
+        """What tells the region, and the service of the one API that is called by operation.
+
+        Nobody checks the signature that is missing.
+        """
         return (
-            f"AWS4-HMAC-SHA256 Credential=local/20000101/{self._region}/local/aws4_request,"
+            f"AWS4-HMAC-SHA256 Credential=local/20000101/{self._region}/logs/aws4_request,"
             " SignedHeaders=host, Signature=local"
         )
 

@@ -105,6 +105,9 @@ def test_logs_shows_what_containers_have_printed(runtime: Any) -> None:
     silent = command(runtime, "logs", name, "--variant", "Other")
     assert silent.returncode == 1
     assert b"has printed anything" in silent.stderr
+    unknown = command(runtime, "logs", "no-such-endpoint")
+    assert unknown.returncode == 1
+    assert b"no container of endpoint 'no-such-endpoint' has printed anything" in unknown.stderr
 
 
 def test_logs_follows_until_interrupted(runtime: Any) -> None:
