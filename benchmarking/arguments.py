@@ -15,6 +15,7 @@ from benchmarking.arguments_of_folders import (
     add_clean,
     add_converters,
     add_folder_verbs,
+    add_outputs,
 )
 from benchmarking.records import Objective, Traffic, Verb
 from benchmarking.settings import ARRIVALS, OPTIONS, Settings
@@ -394,7 +395,7 @@ def _add_conduct(verb: argparse.ArgumentParser) -> None:
         default="plain",
         help="classic: also the folders and columns of the old serverless benchmarking toolkit",
     )
-    group.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
+    add_outputs(group)
     group.add_argument("--quiet", action="store_true", help="no progress")
 
 

@@ -27,18 +27,26 @@ def add_account(group: Any) -> None:
     group.add_argument("--profile", help="of the AWS configuration")
 
 
+def add_outputs(group: Any) -> None:
+    """Files that are written besides those of the run's folder."""
+    group.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
+    group.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write there what --fail-if finds, for a CI"
+    )
+
+
 def add_folder_verbs(verbs: Any) -> None:
     """``resume``, ``report``, ``compare-runs`` and ``apply``."""
     verb = _simple(verbs, "resume", "go on with a run that did not end")
     verb.add_argument("folder", type=Path, metavar="DIR")
     add_account(verb)
-    verb.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
+    add_outputs(verb)
     verb.add_argument("--quiet", action="store_true", help="no progress")
     verb = _simple(verbs, "report", "make a run's report again from its record and samples")
     verb.add_argument("folder", type=Path, metavar="DIR")
     verb.add_argument("--fail-if", metavar="EXPR")
     verb.add_argument("--layout", choices=("plain", "classic"), default="plain")
-    verb.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
+    add_outputs(verb)
     verb = _simple(verbs, "compare-runs", "what changed between two runs, beyond chance")
     verb.add_argument("before", type=Path, metavar="A")
     verb.add_argument("after", type=Path, metavar="B")

@@ -34,6 +34,7 @@ from benchmarking.errors import (
     BenchmarkError,
     RefusedError,
 )
+from benchmarking.export import junit
 from benchmarking.findings import Summary
 from benchmarking.progress import Reporter
 from benchmarking.recorder import adopt
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _experiment(options: argparse.Namespace) -> int:
     if options.fail_if is not None:
         thresholds.parse(options.fail_if)  # before anything is created
+    _require_condition(options.fail_if, options.junit)
     if (options.model_name is None) == (options.stack is None and options.env is None):
         raise RefusedError(
             "supply either --model-name or --stack (with --env), got both or neither"
@@ -87,25 +89,34 @@ def _experiment(options: argparse.Namespace) -> int:
                 print(f"note: {note}")  # noqa: T201
             return DONE
         code = start(account, prepared, options.out, reporter)
-    return _finish(options.out, settings, code, options.json)
+    return _finish(options.out, settings, code, options.json, options.junit)
 
 
 def _resume(options: argparse.Namespace) -> int:
-    region = read_run(options.folder).region if options.region is None else options.region
+    run = read_run(options.folder)
+    settings = Settings.from_json(run.arguments)
+    _require_condition(settings.fail_if, options.junit)
+    region = run.region if options.region is None else options.region
     account = Account(region=region, profile=options.profile)
     with Reporter(quiet=options.quiet) as reporter:
         code = resume(account, options.folder, reporter)
-    settings = Settings.from_json(read_run(options.folder).arguments)
-    return _finish(options.folder, settings, code, options.json)
+    return _finish(options.folder, settings, code, options.json, options.junit)
 
 
-def _finish(folder: Path, settings: Settings, code: int, json_file: Path | None) -> int:
+def _require_condition(fail_if: str | None, junit_file: Path | None) -> None:
+    if junit_file is not None and fail_if is None:
+        raise RefusedError("--junit writes what --fail-if finds: supply both")
+
+
+def _finish(
+    folder: Path, settings: Settings, code: int, json_file: Path | None, junit_file: Path | None
+) -> int:
     """Write the report, print the table, and let ``--fail-if`` have its say."""
     if not (folder / "samples.jsonl").exists():
         return code
     summary = _report(folder, settings.layout, json_file)
     if code == DONE and settings.fail_if is not None:
-        return _judge(settings.fail_if, summary)
+        return _judge(settings.fail_if, summary, junit_file)
     return code
 
 
@@ -120,8 +131,11 @@ def _report(folder: Path, layout: str, json_file: Path | None) -> Summary:
     return summary
 
 
-def _judge(expression: str, summary: Summary) -> int:
+def _judge(expression: str, summary: Summary, junit_file: Path | None) -> int:
     findings = thresholds.evaluate(expression, summary)
+    if junit_file is not None:
+        junit_file.parent.mkdir(parents=True, exist_ok=True)
+        junit_file.write_text(junit(findings, suite=f"{summary.verb} {summary.model_name}"))
     failing = [finding for finding in findings if finding.fails]
     for finding in failing:
         print(f"fails: {finding.text}")  # noqa: T201 - why the exit code is what it is
@@ -136,10 +150,11 @@ def _write_json(path: Path, summary: Summary) -> None:
 
 
 def _report_again(options: argparse.Namespace) -> int:
+    _require_condition(options.fail_if, options.junit)
     read_run(options.folder)
     adopt(options.folder)
     summary = _report(options.folder, options.layout, options.json)
-    return DONE if options.fail_if is None else _judge(options.fail_if, summary)
+    return DONE if options.fail_if is None else _judge(options.fail_if, summary, options.junit)
 
 
 def _apply(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarking import export, markdown
+from benchmarking.cli import main
 from benchmarking.records import Sample
 from benchmarking.report import write_report
 from benchmarking.report_page import render
@@ -169,6 +170,20 @@ def test_tables_hold_every_cell_and_every_request(tmp_path: Path) -> None:
     assert [row["cell"] for row in cells] == [cell.id for cell in run.cells]
     assert count == len(written) == len(samples)
     assert float(written[0]["latency_ms"]) == pytest.approx(samples[0].latency_s * 1e3, abs=1e-3)
+
+
+def test_a_report_writes_test_results_where_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "run", *compare_run(duration_s=10.0))
+    results = tmp_path / "ci" / "results.xml"
+    command = ["report", str(folder), "--junit", str(results)]
+
+    assert main([*command, "--fail-if", "recommended:throttle_share>=0%"]) == 3
+    (suite,) = ET.parse(results).iter("testsuite")  # noqa: S314 - our own
+    assert suite.get("failures") == "1"
+    assert main(command) == 1
+    assert "--junit writes what --fail-if finds" in capsys.readouterr().err
 
 
 def test_thresholds_become_test_results(compared: Analysis) -> None:
