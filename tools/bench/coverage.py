@@ -145,7 +145,7 @@ def main(*, quick: bool) -> int:
     text = f"""\
 Series whose truth is known by formula, {rounds:,} seeded samples each, and the bounds that reports
 show, at 95 % confidence. Throttles are those of Poisson arrivals at MaxConcurrency environments
-(Erlang's formula, service times as in the section above); outages are runs of events. A percentile
+(Erlang's formula, log-normal service times); outages are runs of events. A percentile
 that a sample does not support is not given; then nothing is missed. Those that are given in spite
 of few and long queues are the lucky samples, so that fewer of them hold.
 {page.machine(command)}
