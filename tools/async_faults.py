@@ -90,7 +90,7 @@ def run(folder: Path, requests: int, seed: int) -> dict[str, float]:
     with local_runtime(speed=1, arguments=["--state-dir", str(folder)]) as environment:
         queue = _deploy(environment)
         began_s = time.monotonic()
-        with _kills(random.Random(seed)) as kills:  # noqa: S311 - no secret
+        with _kills(random.Random(seed), folder) as kills:  # noqa: S311 - no secret
             with ThreadPoolExecutor(SENDERS) as senders:
                 accepted = list(
                     senders.map(lambda number: _invoke(environment, number), range(requests))
@@ -223,9 +223,10 @@ def _invoke(environment: Mapping[str, str], number: int) -> Accepted:
 
 
 @contextlib.contextmanager
-def _kills(chance: random.Random) -> Iterator[Counter[str]]:
-    """Kill processes at random moments, until the end."""
+def _kills(chance: random.Random, folder: Path) -> Iterator[Counter[str]]:
+    """Kill processes of the runtime with this state at random moments, until the end."""
     done: Counter[str] = Counter()
+    (supervisor,) = _processes(f"--state-dir\0{folder}\0", below=os.getpid())
     ended = threading.Event()
 
     def kill() -> None:
@@ -234,7 +235,7 @@ def _kills(chance: random.Random) -> Iterator[Counter[str]]:
             role = WORKER
             if time.monotonic() - data_plane_s > DATA_PLANE_PAUSE_S * chance.uniform(1, 1.5):
                 role, data_plane_s = DATA_PLANE, time.monotonic()
-            found = _processes(role)
+            found = _processes(role, below=supervisor)
             if found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(chance.choice(found), signal.SIGKILL)
@@ -249,8 +250,8 @@ def _kills(chance: random.Random) -> Iterator[Counter[str]]:
         thread.join()
 
 
-def _processes(role: str) -> list[int]:
-    """Processes below this one whose command line names the role."""
+def _processes(role: str, *, below: int) -> list[int]:
+    """Processes below another one whose command line names the role."""
     parents: dict[int, int] = {}
     for path in Path("/proc").iterdir():
         if path.name.isdigit():
@@ -260,7 +261,7 @@ def _processes(role: str) -> list[int]:
     found = []
     for pid in parents:
         ancestor: int | None = pid
-        while ancestor is not None and ancestor != os.getpid():
+        while ancestor is not None and ancestor != below:
             ancestor = parents.get(ancestor)
         if ancestor is not None and pid != ancestor:
             with contextlib.suppress(OSError):

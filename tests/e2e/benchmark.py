@@ -13,13 +13,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import ECHO, REPOSITORY, ROLE, SETTINGS, Runtime
+from .conftest import ECHO, PATIENCE_S, REPOSITORY, ROLE, SETTINGS, Runtime
 
 SPEED = 60  # a minute of the service in a second
 # Environments go after three idle minutes, so that three seconds without a request are a long gap.
-ROOM = SETTINGS.replace(
-    "startup_timeout_s = 5.0", "startup_timeout_s = 30.0\nserverless_idle_s = 180.0"
-)
+ROOM = f"{SETTINGS}serverless_idle_s = 180.0\n"
 
 
 @dataclass
@@ -60,7 +58,7 @@ class Bench:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
 
     def out(self) -> Path:

@@ -24,27 +24,30 @@ REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/execution"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-py312-cpu-py3"
+# For a process to end, or a request to be answered, on a machine that is busy with other things.
+PATIENCE_S = 180.0
+# A period of CloudWatch that no test sees the end of: midnight ends those of a day.
+EVER_S = 366 * 86_400
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# Time-outs are shortened here, so that no test has to wait for AWS's.
+# Less of everything than AWS gives, but for time: no test may depend on how fast a machine is.
 SETTINGS = """
 [images."tests/own-server"]
 command = ["{python}", "own_server.py"]
 cwd = "."
 
 [limits]
-invocation_timeout_s = 1.5
-startup_timeout_s = 5.0
 stop_grace_s = 3.0
 restart_backoff_s = 0.05
 queue_length = 10
-queue_timeout_s = 10.0
 model_unpacked_bytes = 50_000_000
 model_unpack_ratio = 100
 model_unpack_ratio_from_bytes = 1_000_000
 log_file_bytes = 2_000_000
 max_instances_per_variant = 2
 """
+# For tests of time-outs alone: what shall be answered there takes next to no time.
+HASTY = f"{SETTINGS}invocation_timeout_s = 3.0\n"
 
 # Stands in for somebody's image: a program that listens where it is told.
 OWN_SERVER = """
@@ -105,7 +108,7 @@ def archive(files: Mapping[str, str | bytes]) -> bytes:
     return packed.getvalue()
 
 
-def wait_until(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:
+def wait_until(condition: Callable[[], Any], *, timeout_s: float = 300.0) -> Any:
     """Poll a real process until ``condition`` is true; its value."""
     deadline_s = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -118,7 +121,7 @@ def up(*arguments: str) -> subprocess.CompletedProcess[str]:
     """``up`` with arguments that it refuses."""
     return subprocess.run(
         [sys.executable, "-m", "local_runtime", "up", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False,
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
 
@@ -176,7 +179,7 @@ class Runtime:
                     os.kill(pid, signal.SIGKILL)
         else:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._start()
@@ -197,7 +200,8 @@ class Runtime:
             aws_secret_access_key="local",  # noqa: S106 - opens nothing
             config=Config(
                 retries={"total_max_attempts": 1},
-                read_timeout=30,
+                connect_timeout=PATIENCE_S,
+                read_timeout=PATIENCE_S,
                 max_pool_connections=64,
                 s3={"addressing_style": "path"},
             ),
@@ -308,11 +312,23 @@ class Runtime:
     def log(self, endpoint: str) -> str:
         """What the containers of an endpoint have printed."""
         folder = self.state_dir / "logs" / REGION / "aws/sagemaker/Endpoints" / endpoint
-        return "".join(path.read_text() for path in sorted(folder.rglob("*.log")))
+        paths = [path for path in files_below(folder) if path.suffix == ".log"]
+        return "".join(path.read_text() for path in sorted(paths))
 
     def pids(self, role: str) -> list[int]:
         """Processes below this runtime whose command line contains ``role``."""
         return [pid for pid, command in self.processes().items() if role in command]
+
+    def containers(self, endpoint: str) -> list[int]:
+        """Processes that write to the logs of an endpoint: its containers and what they start."""
+        return [pid for pid in self.processes() if f"/Endpoints/{endpoint}/" in _output(pid)]
+
+    @property
+    def data_plane(self) -> int:
+        """The process that serves, not one that it is just starting."""
+        found = self.pids("local_runtime.gateway")
+        (pid,) = (pid for pid in found if parent_of(pid) == self.process.pid)
+        return pid
 
     def processes(self) -> dict[int, str]:
         """Every process below this runtime, with its command line."""
@@ -322,11 +338,31 @@ class Runtime:
         """End it."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._errors.close()
         return code
+
+
+def files_below(folder: Path) -> list[Path]:
+    """The files of a folder in which others create and remove some meanwhile."""
+    return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+
+
+def _output(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/fd/1").readlink())
+    except OSError:  # it has ended since it was listed
+        return ""
+
+
+def parent_of(pid: int) -> int:
+    """Who started a process; 0 once it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def descendants(root: int) -> dict[int, str]:

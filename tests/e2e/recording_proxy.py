@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.iam_policy import Call
 
-from .conftest import ACCOUNT_ID, REGION
+from .conftest import ACCOUNT_ID, PATIENCE_S, REGION
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 _SAGEMAKER = f"arn:aws:sagemaker:{REGION}:{ACCOUNT_ID}"
@@ -93,7 +93,7 @@ class RecordingProxy:
             answer = json.dumps(_ANSWERS[target]).encode()
             return 200, [("Content-Type", "application/x-amz-json-1.1")], answer
         connection = http.client.HTTPConnection(
-            str(self._runtime.hostname), self._runtime.port, timeout=60
+            str(self._runtime.hostname), self._runtime.port, timeout=PATIENCE_S
         )
         try:
             kept = {

@@ -16,7 +16,7 @@ import pytest
 from stacks.environments import environment_named
 from stacks.summarizer_stack import SummarizerStack
 
-from .conftest import REPOSITORY, Runtime, wait_until
+from .conftest import PATIENCE_S, REPOSITORY, Runtime, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -63,7 +63,7 @@ def run(runtime: Runtime, folder: Path, *arguments: str, assembly: Path) -> None
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr

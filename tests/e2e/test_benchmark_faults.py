@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .benchmark import Bench, create_model, new_bench, record, samples
-from .conftest import wait_until
+from .conftest import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -43,7 +43,7 @@ def started(bench: Bench, out: Path, *more: str) -> subprocess.Popen[str]:
         text=True,
     )
     partial = out / "samples.partial.jsonl"
-    wait_until(lambda: partial.exists() and partial.stat().st_size > 0, timeout_s=40)
+    wait_until(lambda: partial.exists() and partial.stat().st_size > 0)
     return process
 
 
@@ -136,7 +136,7 @@ def test_an_endpoint_that_is_deleted_keeps_what_was_measured_of_it(bench: Bench)
     process = started(bench, out, *LONG, "--memory-sizes", "1024", "--give-up-after", "20")
 
     bench.runtime.sagemaker.delete_endpoint(EndpointName=endpoint_of(bench))
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 1
     (cell,) = record(out)["cells"]
@@ -151,7 +151,7 @@ def test_an_interrupt_keeps_what_was_measured_and_removes_the_rest(bench: Bench)
     process = started(bench, out, *LONG, "--memory-sizes", "1024", "2048")
 
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 130
     run = record(out)
@@ -169,7 +169,7 @@ def test_a_second_interrupt_does_not_keep_anything_from_being_removed(bench: Ben
     process.send_signal(signal.SIGINT)
     wait_until(lambda: record(out)["cells"][0]["finished_at"])
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 130
     assert record(out)["state"] == "interrupted"
@@ -230,7 +230,7 @@ def test_a_full_disk_ends_the_run_with_everything_removed(bench: Bench) -> None:
 
     process = started(bench, out, "--rate", "400", "--duration", "60", "--memory-sizes", "1024")
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (120_000, 120_000))
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 1
     assert "cannot be written: File too large" in errors

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from hosting import benchmark_policy
 from hosting.benchmark_policy import Scope
 from tests.iam_policy import Call, allows
 
-from .conftest import ACCOUNT_ID, ECHO, REGION, REPOSITORY, ROLE, SETTINGS, Runtime, wait_until
+from .conftest import ACCOUNT_ID, ECHO, PATIENCE_S, REGION, REPOSITORY, ROLE, Runtime, wait_until
 from .recording_proxy import RecordingProxy
 
 pytestmark = pytest.mark.e2e
@@ -72,7 +71,7 @@ class Program:
 
     def run(self, module: str, *arguments: str, code: int = 0) -> str:
         process = self.start(module, *arguments)
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == code, errors
         return out + errors
 
@@ -91,11 +90,7 @@ class Program:
 
 @pytest.fixture(scope="module")
 def fast_runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    settings = SETTINGS.replace("startup_timeout_s = 5.0", "startup_timeout_s = 60.0")
-    settings = settings.replace("invocation_timeout_s = 1.5", "invocation_timeout_s = 30.0")
-    started = Runtime(
-        tmp_path_factory.mktemp("runtime"), settings=settings, arguments=("--speed", "60")
-    )
+    started = Runtime(tmp_path_factory.mktemp("runtime"), arguments=("--speed", "60"))
     yield started
     started.stop()
 
@@ -295,7 +290,7 @@ def test_a_job_that_is_told_to_stop_removes_its_endpoints_and_keeps_what_it_has(
     wait_until(lambda: any(c.action == "sagemaker:InvokeEndpoint" for c in job.proxy.calls[:]))
 
     process.terminate()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode != 0, errors
     assert job.left() == []
@@ -317,14 +312,12 @@ def test_what_a_killed_job_has_left_is_removed_by_the_next_task(job: Program) ->
         os.kill(int(pid), 9)
     process.communicate()
     assert job.left() != []
-    began = time.monotonic()
 
     said = job.run(
         "benchmarking.job", *PLACE, "--run", "killed", "--work", str(job.folder), "--clean"
     )
 
     assert job.left() == [], said
-    assert time.monotonic() - began < 60
     statements = job_statements()
     assert [str(call) for call in job.proxy.calls if not allows(statements, call)] == []
 

@@ -19,7 +19,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as assets
 from aws_cdk import aws_sagemaker as sagemaker
 
-from .conftest import IMAGE, REPOSITORY, Runtime, archive, wait_until
+from .conftest import IMAGE, PATIENCE_S, REPOSITORY, Runtime, archive, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -143,7 +143,7 @@ class Deployment:
     def command(self, *arguments: str, assembly: Path, succeeds: bool = True) -> str:
         """Run the CLI; what it said."""
         process = self.start(*arguments, assembly=assembly)
-        said, _ = process.communicate(timeout=90)
+        said, _ = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode == 0) is succeeds, said
         return said
 
@@ -234,12 +234,12 @@ def test_interrupting_the_cli_leaves_the_stack_to_finish(deployment: Deployment)
     deployment.deploy(deployment.synthesize("before"))
     slow = deployment.synthesize("after", startup_s=3)
     process = deployment.start("deploy", "--all", "--require-approval", "never", assembly=slow)
-    wait_until(lambda: deployment.stack()["StackStatus"] == "UPDATE_IN_PROGRESS", timeout_s=30)
+    wait_until(lambda: deployment.stack()["StackStatus"] == "UPDATE_IN_PROGRESS")
 
     process.send_signal(signal.SIGINT)
 
-    process.communicate(timeout=30)
-    wait_until(lambda: deployment.stack()["StackStatus"] == "UPDATE_COMPLETE", timeout_s=30)
+    process.communicate(timeout=PATIENCE_S)
+    wait_until(lambda: deployment.stack()["StackStatus"] == "UPDATE_COMPLETE")
     assert deployment.answer() == b"x first after"
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from .conftest import PATIENCE_S, REPOSITORY
+
 TALKATIVE = """
 def model_fn(model_dir):
     print("the model is loaded")
@@ -37,7 +38,7 @@ def command(runtime: Any, *words: str, stdin: bytes = b"") -> subprocess.Complet
         cwd=REPOSITORY,
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -130,7 +131,7 @@ def test_logs_follows_until_interrupted(runtime: Any) -> None:
 
     assert line.endswith("  asked for a/b: now\n")
     assert " AllTraffic/i-" in line
-    assert follower.wait(timeout=20) == 0
+    assert follower.wait(timeout=PATIENCE_S) == 0
     follower.stdout.close()
 
 
@@ -186,7 +187,7 @@ def test_an_asynchronous_endpoint_takes_a_request_and_shows_its_queue(runtime: A
     location = json.loads(taken.stdout)["OutputLocation"]
     key = location.removeprefix("s3://command-line/")
     runtime.s3.get_waiter("object_exists").wait(
-        Bucket="command-line", Key=key, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        Bucket="command-line", Key=key, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
     )
     answer = runtime.s3.get_object(Bucket="command-line", Key=key)["Body"].read()
     assert answer == b"a/b: later"
@@ -220,7 +221,7 @@ def test_a_failed_endpoint_is_shown_without_containers(runtime: Any) -> None:
 def test_only_the_status_route_is_public_and_only_by_a_loopback_name(
     runtime: Any, method: str, path: str, host: str, status: int
 ) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", runtime.port, timeout=PATIENCE_S)
 
     connection.request(method, path, headers={"Host": host})
 
@@ -233,7 +234,7 @@ def test_without_a_runtime_the_commands_say_so() -> None:
         [sys.executable, "-m", "local_runtime", "status", "--port", "1"],
         cwd=REPOSITORY,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -115,7 +115,7 @@ def test_a_share_of_the_requests_is_captured_and_none_that_failed(fast: Runtime)
         fast.sagemaker.delete_endpoint(EndpointName=endpoint)
 
     fast.sagemaker.get_waiter("endpoint_deleted").wait(
-        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
     )
     assert 55 <= len(lines(fast, name)) <= 145  # more than six standard deviations of 200 coins
     assert lines(fast, failing) == []
@@ -127,7 +127,7 @@ def test_capture_that_is_switched_off_captures_nothing(fast: Runtime) -> None:
     described = fast.sagemaker.describe_endpoint(EndpointName=name)["DataCaptureConfig"]
     fast.sagemaker.delete_endpoint(EndpointName=name)
     fast.sagemaker.get_waiter("endpoint_deleted").wait(
-        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
     )
 
     assert described["CaptureStatus"] == "Stopped"

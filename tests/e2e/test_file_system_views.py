@@ -236,7 +236,7 @@ def test_a_data_plane_that_is_killed_leaves_nothing_and_brings_the_views_back(
     runtime = start_runtime()
     name = runtime.deploy(runtime.container(files_of("mine")))
     before = asked(runtime, name, "os.getpid()")
-    os.kill(runtime.pids("local_runtime.gateway")[0], signal.SIGKILL)
+    os.kill(runtime.data_plane, signal.SIGKILL)
 
     wait_until(lambda: not Path(f"/proc/{before}").exists())
 

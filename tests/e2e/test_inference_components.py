@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .conftest import ECHO, IMAGE, ROLE, SETTINGS, Runtime, wait_until
+from .conftest import ECHO, EVER_S, IMAGE, ROLE, SETTINGS, Runtime, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -94,7 +94,7 @@ class Components:
             answer = self.describe(name)
             return answer if answer["InferenceComponentStatus"] in {"InService", "Failed"} else None
 
-        found: dict[str, Any] = wait_until(description, timeout_s=40)
+        found: dict[str, Any] = wait_until(description)
         return found
 
     def copies(self, name: str) -> tuple[int, int]:
@@ -346,14 +346,15 @@ def test_components_publish_metrics_by_their_name(quick: Components) -> None:
             Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
             StartTime=now - timedelta(hours=1),
             EndTime=now + timedelta(minutes=1),
-            Period=86_400,
+            Period=EVER_S,
             Statistics=[statistic],
         )["Datapoints"]
         return float(points[0][statistic]) if points else 0.0
 
+    # The metrics of a request arrive one after the other.
     wait_until(lambda: total("Invocations", "Sum") == 6)
-    assert total("InvocationsPerCopy", "Sum") == 3
-    assert total("ModelLatency", "Minimum") > 0
+    wait_until(lambda: total("InvocationsPerCopy", "Sum") == 3)
+    wait_until(lambda: total("ModelLatency", "Minimum") > 0)
     assert total("Invocation5XXErrors", "Sum") == 0
     wait_until(
         lambda: (
@@ -428,7 +429,7 @@ def test_a_component_goes_to_zero_and_is_woken_by_the_first_failures(quick: Comp
         TreatMissingData="missing",
     )
     # Nobody calls: a quarter of an hour of the service's clock later there is no copy.
-    wait_until(lambda: quick.copies(name) == (0, 0), timeout_s=60)
+    wait_until(lambda: quick.copies(name) == (0, 0))
     wait_until(lambda: quick.instances(endpoint) == 0)
 
     def answered() -> bool:
@@ -439,11 +440,12 @@ def test_a_component_goes_to_zero_and_is_woken_by_the_first_failures(quick: Comp
             time.sleep(0.2)
             return False
 
-    wait_until(answered, timeout_s=40)
+    wait_until(answered)
     activities = scaling.describe_scaling_activities(
         ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
     )["ScalingActivities"]
-    assert "desired copy count to 1" in activities[0]["Description"]
+    # The alarm may have rung once more before the copy was there.
+    assert any("desired copy count to 1" in each["Description"] for each in activities)
     scaling.deregister_scalable_target(**target)
 
 
@@ -456,8 +458,7 @@ def test_components_come_back_after_the_data_plane_was_killed_and_after_a_restar
         endpoint = components.endpoint(count=2)
         name = components.create(endpoint, WHO, copies=2)
         before = components.invoke(endpoint, name)
-        [gateway] = runtime.pids("local_runtime.gateway")
-        os.kill(gateway, signal.SIGKILL)
+        os.kill(runtime.data_plane, signal.SIGKILL)
 
         def again() -> bytes | None:
             try:
@@ -465,12 +466,12 @@ def test_components_come_back_after_the_data_plane_was_killed_and_after_a_restar
             except (BotoCoreError, ClientError):  # whatever a client sees meanwhile
                 return None
 
-        assert wait_until(again, timeout_s=30) != before
+        assert wait_until(again) != before
         assert components.copies(name) == (2, 2)
 
         runtime.restart(kill=True)
         components = Components(runtime)
-        assert wait_until(again, timeout_s=30)
+        assert wait_until(again)
         wait_until(lambda: components.copies(name) == (2, 2))
     finally:
         runtime.stop()

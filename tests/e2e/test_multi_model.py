@@ -6,11 +6,11 @@ import json
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from local_runtime.handler_host.memory import private_bytes
 from local_runtime.model_cache import model_id
 
-from .conftest import IMAGE, SETTINGS, Runtime, archive, wait_until
+from .conftest import HASTY, IMAGE, SETTINGS, Runtime, archive, files_below, parent_of, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -50,15 +50,9 @@ def transform_fn(model, data, content_type, accept):
     return json.dumps(answer), "application/json"
 """
 
-MULTI_SETTINGS = (
-    SETTINGS.replace("invocation_timeout_s = 1.5", "invocation_timeout_s = 3.0").replace(
-        "queue_length = 10\n", "queue_length = 1000\n"
-    )
-    + """
-multi_model_load_timeout_s = 1.0
+MULTI_SETTINGS = f"""{SETTINGS.replace("queue_length = 10", "queue_length = 1000")}
 multi_model_listing_interval_s = 0.3
 """
-)
 CONTAINER = """
 [images."tests/model-server"]
 command = ["{python}", "model_server.py"]
@@ -172,19 +166,13 @@ class Store:
 
     def on_disk(self, target: str) -> bool:
         """Whether some instance has a model's files."""
-        return any(self.runtime.state_dir.rglob(f"{model_id(target)}/model"))
+        mine = f"/{model_id(target)}/model/"
+        return any(mine in str(path) for path in files_below(self.runtime.state_dir))
 
     def model_processes(self) -> list[int]:
         """Processes of loaded models: children of the multi-model containers' processes."""
         hosts = self.runtime.pids("--multi-model")
-        return [pid for pid in hosts if _parent(pid) in hosts]
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+        return [pid for pid in hosts if parent_of(pid) in hosts]
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +305,10 @@ def test_a_model_whose_process_dies_is_loaded_again_by_the_next_request(store: S
     assert store.invoke(target, "pid") != first
 
 
-def test_a_model_that_hangs_times_out_and_is_loaded_again(store: Store) -> None:
+def test_a_model_that_hangs_times_out_and_is_loaded_again(
+    start_runtime: Callable[..., Runtime],
+) -> None:
+    store = Store(start_runtime(settings=HASTY))
     target = store.put("stuck")
     store.deploy()
 
@@ -331,7 +322,7 @@ def test_a_container_that_dies_takes_its_models_along_and_comes_back(store: Stor
     store.deploy()
     store.invoke(target)
     models = store.model_processes()
-    host = _parent(models[0])
+    host = parent_of(models[0])
 
     os.kill(host, signal.SIGKILL)
 
@@ -346,8 +337,11 @@ def test_a_container_that_dies_takes_its_models_along_and_comes_back(store: Stor
     wait_until(answers)
 
 
-def test_a_load_longer_than_the_limit_answers_not_ready_and_goes_on(store: Store) -> None:
-    target = store.put("slow", load_s=2.0)
+def test_a_load_longer_than_the_limit_answers_not_ready_and_goes_on(
+    start_runtime: Callable[..., Runtime],
+) -> None:
+    store = Store(start_runtime(settings="[limits]\nmulti_model_load_timeout_s = 0.5\n"))
+    target = store.put("slow", load_s=1.5)
     store.deploy()
 
     error = store.error(target)
@@ -415,13 +409,21 @@ def test_a_hot_model_gets_a_copy_on_another_instance_and_a_cold_one_does_not(sto
     assert len(cold_pids) == 1
 
     pids: set[int] = set()
+    enough = threading.Event()
 
-    def call(_: int) -> None:
-        store.invoke(hot, "sleep")
-        pids.add(store.invoke(hot, "pid"))
+    def call() -> None:
+        while not enough.is_set():
+            store.invoke(hot, "sleep")
+            pids.add(store.invoke(hot, "pid"))
 
     with ThreadPoolExecutor(12) as pool:
-        list(pool.map(call, range(24)))
+        calls = [pool.submit(call) for _ in range(12)]
+        try:
+            wait_until(lambda: len(pids) == 2)
+        finally:
+            enough.set()
+        for each in calls:
+            each.result()
 
     assert len(pids) == 2
     assert {store.invoke(cold, "pid") for _ in range(10)} == cold_pids
@@ -459,7 +461,7 @@ def test_model_loading_is_measured(store: Store) -> None:
         store.invoke(target)
     cloudwatch = store.runtime.client("cloudwatch")
 
-    def statistics(name: str) -> dict[str, Any] | None:
+    def statistics(name: str, count: int) -> dict[str, Any] | None:
         points = cloudwatch.get_metric_statistics(
             Namespace="AWS/SageMaker",
             MetricName=name,
@@ -475,22 +477,20 @@ def test_model_loading_is_measured(store: Store) -> None:
         total: Counter[str] = Counter()
         for point in points:
             total.update({"count": point["SampleCount"], "sum": point["Sum"]})
-        return dict(total) if total else None
+        return dict(total) if total["count"] >= count else None
 
-    hits = wait_until(lambda: statistics("ModelCacheHit"))
-    assert hits == {"count": 4, "sum": 2}
+    assert wait_until(lambda: statistics("ModelCacheHit", 4)) == {"count": 4, "sum": 2}
     for name in ("ModelLoadingWaitTime", "ModelDownloadingTime", "ModelLoadingTime"):
-        measured = wait_until(lambda name=name: statistics(name))  # type: ignore[misc]
+        measured = wait_until(lambda name=name: statistics(name, 2))  # type: ignore[misc]
         assert measured["count"] == 2
-        assert 0 < measured["sum"] < 20e6  # microseconds
+        assert measured["sum"] > 0
 
 
 def test_hundreds_of_models_share_a_small_memory_and_nobody_gets_a_wrong_answer(
     start_runtime: Callable[..., Runtime],
 ) -> None:
     budget = 40 * MIB
-    settings = MULTI_SETTINGS.replace("load_timeout_s = 1.0", "load_timeout_s = 60.0")
-    runtime = start_runtime(settings=f"{settings}multi_model_memory_bytes = {budget}\n")
+    runtime = start_runtime(settings=f"{MULTI_SETTINGS}multi_model_memory_bytes = {budget}\n")
     store = Store(runtime)
     names = [f"model-{number}" for number in range(220)]
     for name in names:

@@ -252,7 +252,7 @@ def test_what_was_answered_is_there_when_all_is_killed_in_the_middle(
         for each in running:
             each.result()
 
-    wait_until(lambda: accounts.left() == 0, timeout_s=60)
+    wait_until(lambda: accounts.left() == 0)
     assert len(accepted) > 50
     assert len(stored) > 20
     accounts = accounts.after_restart()
@@ -318,21 +318,19 @@ def test_an_operation_that_was_interrupted_is_undone(
                     )
                 return False
 
-            wait_until(begun, timeout_s=60)
+            wait_until(begun)
             process.kill()
             runtime.restart(kill=True)
             process.communicate()
 
         slow = deployment.synthesize("first", startup_s=3)
         interrupt(slow, "CREATE_IN_PROGRESS")
-        wait_until(lambda: deployment.stack()["StackStatus"] == "ROLLBACK_COMPLETE", timeout_s=30)
+        wait_until(lambda: deployment.stack()["StackStatus"] == "ROLLBACK_COMPLETE")
         assert deployment.models() == []
         deployment.deploy(deployment.synthesize("second"))
         models = deployment.models()
         interrupt(deployment.synthesize("third", startup_s=3), "UPDATE_IN_PROGRESS")
-        wait_until(
-            lambda: deployment.stack()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE", timeout_s=30
-        )
+        wait_until(lambda: deployment.stack()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE")
         assert deployment.answer() == b"x first second"
         assert deployment.models() == models
     finally:

@@ -18,7 +18,10 @@ from .conftest import ECHO, Runtime, wait_until
 pytestmark = pytest.mark.e2e
 
 SPEED = 60
-WAIT_S = 600  # of the service: ten seconds here
+# Of the service. An update that somebody ends bakes until then; one that is to go through bakes for
+# as long as it takes to look at it.
+UNTIL_STOPPED_S = 3600
+FOR_A_LOOK_S = 1200
 
 
 def answering(text: str) -> str:
@@ -34,8 +37,10 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     runtime.stop()
 
 
-def config(kind: str, alarm: str | None = None, **more: Any) -> dict[str, Any]:
-    routing = {"Type": kind, "WaitIntervalInSeconds": WAIT_S, **more}
+def config(
+    kind: str, alarm: str | None = None, *, wait_s: int = UNTIL_STOPPED_S, **more: Any
+) -> dict[str, Any]:
+    routing = {"Type": kind, "WaitIntervalInSeconds": wait_s, **more}
     deployment: dict[str, Any] = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
     if alarm is not None:
         deployment["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": alarm}]}
@@ -100,7 +105,7 @@ def begin(runtime: Runtime, deployment: dict[str, Any], **variant: Any) -> tuple
 
 def test_a_canary_gets_its_share_and_then_everything(fast: Runtime) -> None:
     size = {"Type": "CAPACITY_PERCENT", "Value": 50}
-    name, new = begin(fast, config("CANARY", CanarySize=size))
+    name, new = begin(fast, config("CANARY", wait_s=FOR_A_LOOK_S, CanarySize=size))
 
     wait_until(at_share(fast, name, 0.5))
     split = answers(fast, name, 200)
@@ -204,7 +209,7 @@ def test_an_alarm_on_the_new_configuration_alone_does_not_hear_the_old_fleet(
     fast.sagemaker.update_endpoint(
         EndpointName=name,
         EndpointConfigName=new,
-        DeploymentConfig=config("CANARY", alarms[new], CanarySize=size),
+        DeploymentConfig=config("CANARY", alarms[new], wait_s=FOR_A_LOOK_S, CanarySize=size),
     )
     wait_until(at_share(fast, name, 0.5))
     for _ in range(40):
@@ -224,7 +229,7 @@ def test_a_rolling_update_replaces_batches_and_comes_back_in_batches(fast: Runti
     policy = {
         "RollingUpdatePolicy": {
             "MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1},
-            "WaitIntervalInSeconds": WAIT_S,
+            "WaitIntervalInSeconds": UNTIL_STOPPED_S,
         },
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
     }
@@ -269,19 +274,18 @@ def test_an_endpoint_can_be_deleted_while_its_update_bakes(fast: Runtime) -> Non
         )
     fast.sagemaker.delete_endpoint(EndpointName=name)
     fast.sagemaker.get_waiter("endpoint_deleted").wait(
-        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 180}
     )
 
-    assert not [line for line in fast.processes().values() if name in line]
+    assert fast.containers(name) == []
 
 
 def test_an_update_goes_on_when_the_data_plane_is_killed_in_it(fast: Runtime) -> None:
     size = {"Type": "CAPACITY_PERCENT", "Value": 50}
-    name, new = begin(fast, config("CANARY", CanarySize=size))
+    name, new = begin(fast, config("CANARY", wait_s=FOR_A_LOOK_S, CanarySize=size))
     wait_until(at_share(fast, name, 0.5))
-    [data_plane] = fast.pids("gateway")
 
-    os.kill(data_plane, signal.SIGKILL)
+    os.kill(fast.data_plane, signal.SIGKILL)
 
     def serves_both() -> bool:
         try:

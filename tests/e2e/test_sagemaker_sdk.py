@@ -14,6 +14,8 @@ import pytest
 
 from local_runtime.container_environment import client_environment
 
+from .conftest import PATIENCE_S
+
 # In a process of its own, as its users run it: importing the SDK sets up more than a test should.
 SCRIPT = """
 import json
@@ -45,12 +47,12 @@ config = EndpointConfig.create(
     ],
 )
 endpoint = Endpoint.create(endpoint_name=name, endpoint_config_name=name)
-endpoint.wait_for_status("InService", poll=1, timeout=60)
+endpoint.wait_for_status("InService", poll=1, timeout=180)
 answer = endpoint.invoke(body=b"1,2", content_type="text/csv", accept="text/csv")
 found = Endpoint.get(endpoint_name=name)
 listed = [each.endpoint_name for each in Endpoint.get_all(name_contains=name)]
 endpoint.delete()
-endpoint.wait_for_delete(poll=1, timeout=60)
+endpoint.wait_for_delete(poll=1, timeout=180)
 config.delete()
 model.delete()
 Path(report).write_text(  # standard output is for the SDK's progress bars
@@ -96,7 +98,7 @@ def test_the_sdk_creates_invokes_and_deletes_an_endpoint(runtime: Any, tmp_path:
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from statistics import mode
 from typing import Any
 
 import pytest
 
-from .conftest import ECHO, Runtime, wait_until
+from .conftest import ECHO, EVER_S, Runtime, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -20,26 +20,39 @@ BUSY = ECHO.replace("return data\n\ndef output", "import time; time.sleep(0.01);
                     "return data\n\ndef output")  # fmt: skip
 
 
-def statistics(
-    runtime: Runtime, metric: str, endpoint: str, *names: str, **dimensions: str
-) -> dict[str, Any]:
-    """Statistics of a metric over everything so far, as one datapoint."""
+def datapoints(
+    runtime: Runtime,
+    metric: str,
+    endpoint: str,
+    *names: str,
+    period_s: int,
+    **dimensions: str,
+) -> list[dict[str, Any]]:
+    """Statistics of a metric, by period."""
     namespace = "/aws/sagemaker/Endpoints" if "Utilization" in metric else "AWS/SageMaker"
     held = {"EndpointName": endpoint, "VariantName": "AllTraffic", **dimensions}
     now = datetime.now(UTC)
-    points = runtime.client("cloudwatch").get_metric_statistics(
+    found: list[dict[str, Any]] = runtime.client("cloudwatch").get_metric_statistics(
         Namespace=namespace,
         MetricName=metric,
         Dimensions=[{"Name": name, "Value": value} for name, value in held.items()],
-        StartTime=now - timedelta(hours=1),
+        StartTime=now - timedelta(minutes=20),
         EndTime=now + timedelta(minutes=1),
-        Period=86_400,
+        Period=period_s,
         **(
             {"ExtendedStatistics": list(names)}
             if names[0].startswith("p")
             else {"Statistics": list(names)}
         ),
     )["Datapoints"]
+    return found
+
+
+def statistics(
+    runtime: Runtime, metric: str, endpoint: str, *names: str, **dimensions: str
+) -> dict[str, Any]:
+    """Statistics of a metric over everything so far, as one datapoint."""
+    points = datapoints(runtime, metric, endpoint, *names, period_s=EVER_S, **dimensions)
     return points[0] if points else {}
 
 
@@ -82,14 +95,16 @@ def test_requests_are_counted_and_timed(quick: Runtime) -> None:
     for _ in range(20):
         quick.invoke(endpoint, b"x")
 
-    wait_until(lambda: statistics(quick, "Invocations", endpoint, "Sum").get("Sum") == 20)
+    # The metrics of a request arrive one after the other; this is the last.
+    counted = "InvocationsPerInstance"
+    wait_until(lambda: statistics(quick, counted, endpoint, "Sum").get("Sum") == 20)
+    assert statistics(quick, "Invocations", endpoint, "Sum")["Sum"] == 20
     latency = statistics(quick, "ModelLatency", endpoint, "Minimum", "Average", "SampleCount")
     assert latency["SampleCount"] == 20
-    assert 10_000 <= latency["Minimum"] <= latency["Average"] < 1_000_000
+    assert 10_000 <= latency["Minimum"] <= latency["Average"]
     assert latency["Unit"] == "Microseconds"
     quantiles = statistics(quick, "ModelLatency", endpoint, "p50", "p99")["ExtendedStatistics"]
     assert 10_000 <= quantiles["p50"] <= quantiles["p99"]
-    assert statistics(quick, "InvocationsPerInstance", endpoint, "Sum")["Sum"] == 20
     assert statistics(quick, "Invocation5XXErrors", endpoint, "Average")["Average"] == 0
     assert statistics(quick, "OverheadLatency", endpoint, "Minimum")["Minimum"] >= 0
 
@@ -101,8 +116,8 @@ def test_the_errors_of_a_model_are_counted(quick: Runtime) -> None:
         with pytest.raises(quick.invoker.exceptions.ModelError):
             quick.invoke(endpoint, b"x")
 
-    wait_until(lambda: statistics(quick, "Invocation5XXErrors", endpoint, "Sum").get("Sum") == 3)
-    assert statistics(quick, "InvocationModelErrors", endpoint, "Sum")["Sum"] == 3
+    wait_until(lambda: statistics(quick, "InvocationModelErrors", endpoint, "Sum").get("Sum") == 3)
+    assert statistics(quick, "Invocation5XXErrors", endpoint, "Sum")["Sum"] == 3
     assert statistics(quick, "Invocation4XXErrors", endpoint, "Sum")["Sum"] == 0
 
 
@@ -115,26 +130,29 @@ def test_each_container_of_a_pipeline_is_timed(quick: Runtime) -> None:
     for _ in range(5):
         quick.invoke(endpoint, b"x")
 
-    def latency(container: str) -> float:
-        found = statistics(quick, "ContainerLatency", endpoint, "Average", ContainerName=container)
-        value: float = found.get("Average", 0.0)
-        return value
+    def latency(container: str) -> dict[str, Any]:
+        names = ("Minimum", "Sum", "SampleCount")
+        return statistics(quick, "ContainerLatency", endpoint, *names, ContainerName=container)
 
-    wait_until(lambda: latency("predict") >= 10_000)
-    whole = statistics(quick, "ModelLatency", endpoint, "Average")["Average"]
-    assert 0 < latency("prepare") < latency("predict")
-    assert whole == pytest.approx(latency("prepare") + latency("predict"), rel=0.01)
+    wait_until(lambda: latency("predict").get("SampleCount") == 5)
+    whole = statistics(quick, "ModelLatency", endpoint, "Sum")["Sum"]
+    assert latency("prepare")["Minimum"] > 0
+    assert latency("predict")["Minimum"] >= 10_000
+    assert whole == pytest.approx(latency("prepare")["Sum"] + latency("predict")["Sum"], rel=0.01)
 
 
 def test_instances_are_counted_by_their_processors_samples(quick: Runtime) -> None:
     endpoint = quick.deploy(quick.handler(ECHO), InitialInstanceCount=2)
-    wait_until(lambda: statistics(quick, "CPUUtilization", endpoint, "Maximum"))
-    first = statistics(quick, "CPUUtilization", endpoint, "SampleCount")["SampleCount"]
-    time.sleep(3 * 60 / SPEED)
-    last = statistics(quick, "CPUUtilization", endpoint, "SampleCount")["SampleCount"]
 
-    assert (last - first) / 3 == pytest.approx(2, abs=0.7)
+    def usual_count() -> float | None:
+        # A minute of the service is a second here.
+        minutes = datapoints(quick, "CPUUtilization", endpoint, "SampleCount", period_s=1)
+        return mode(point["SampleCount"] for point in minutes) if len(minutes) > 3 else None
+
+    # A minute may have none on a busy machine, and the next one those of two.
+    wait_until(lambda: usual_count() == 2)
     assert 0 < statistics(quick, "MemoryUtilization", endpoint, "Maximum")["Maximum"] < 100
+    wait_until(lambda: statistics(quick, "DiskUtilization", endpoint, "Maximum"))
     assert 0 < statistics(quick, "DiskUtilization", endpoint, "Maximum")["Maximum"] < 100
 
 
@@ -167,8 +185,8 @@ def test_a_real_time_endpoint_scales_out_under_load_and_back(quick: Runtime) -> 
 
     assert current() == 1
     with load(quick, endpoint, clients=3):
-        wait_until(lambda: current() == 2, timeout_s=30)
-    wait_until(lambda: current() == 1, timeout_s=60)
+        wait_until(lambda: current() == 2)
+    wait_until(lambda: current() == 1)
 
     activities = scaling.describe_scaling_activities(
         ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
@@ -271,9 +289,8 @@ def test_an_asynchronous_endpoint_wakes_from_zero_and_returns_to_it(quick: Runti
         count: int = described(quick, endpoint)["CurrentInstanceCount"]
         return count
 
-    wait_until(lambda: current() == 0, timeout_s=40)
+    wait_until(lambda: current() == 0)
     quick.s3.put_object(Bucket="models", Key="input", Body=b"wake up")
-    began_s = time.monotonic()
     answer = quick.invoker.invoke_endpoint_async(
         EndpointName=endpoint, InputLocation="s3://models/input"
     )
@@ -283,13 +300,10 @@ def test_an_asynchronous_endpoint_wakes_from_zero_and_returns_to_it(quick: Runti
         found = quick.s3.list_objects_v2(Bucket="models", Prefix=key).get("Contents", [])
         return bool(found)
 
-    wait_until(written, timeout_s=30)
-    took_s = time.monotonic() - began_s
+    wait_until(written)
     [*_, woken, _emptied] = scaling.describe_scaling_activities(
         ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
     )["ScalingActivities"]
 
     assert f"{endpoint}-waits in state ALARM triggered policy wake-up" in woken["Cause"]
-    # Two periods, what remains of the one that it came in, and the start of a container.
-    assert took_s < 3 * 60 / SPEED + 3
-    wait_until(lambda: current() == 0, timeout_s=40)
+    wait_until(lambda: current() == 0)

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import ECHO, REGION, SETTINGS, Runtime, wait_until
+from .conftest import ECHO, EVER_S, HASTY, REGION, Runtime, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +37,25 @@ def predict_fn(data, model):
 
 def output_fn(prediction, accept):
     return json.dumps(prediction), "application/json"
+"""
+
+# Answers with when it was imported, by a clock that all processes share, and what it has open.
+TELLING = """
+import time
+IMPORTED_S = time.monotonic()
+import json, os
+
+def model_fn(model_dir):
+    return time.monotonic()
+
+def transform_fn(model, data, content_type, accept):
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+        except OSError:
+            pass  # it was open to list the others
+    return json.dumps({"imported_s": IMPORTED_S, "loaded_s": model, "open": found})
 """
 
 # Holds every request that names a file until that file is there, and says by another that it does.
@@ -97,14 +117,6 @@ def error_of(raised: pytest.ExceptionInfo[ClientError]) -> dict[str, Any]:
     return {**response["Error"], "Status": response["ResponseMetadata"]["HTTPStatusCode"]}
 
 
-@pytest.fixture
-def patient(start_runtime: Callable[..., Runtime]) -> Runtime:
-    """A runtime in which requests may take long."""
-    return start_runtime(
-        settings=SETTINGS.replace("invocation_timeout_s = 1.5", "invocation_timeout_s = 20.0")
-    )
-
-
 class Held:
     """Requests that are being worked on until they are let go."""
 
@@ -147,6 +159,31 @@ class TestColdStarts:
         assert first["pid"] == second["pid"]
         assert workers(runtime, name) == [first["pid"]]
 
+    def test_the_handler_is_imported_and_its_model_loaded_after_the_request(
+        self, runtime: Runtime
+    ) -> None:
+        name = deploy(runtime, TELLING)
+        runtime.invoke(deploy(runtime))  # whatever is made ready for the next cold start may be
+
+        asked_s = time.monotonic()
+        told = call(runtime, name)
+
+        assert asked_s < told["imported_s"] < told["loaded_s"]
+
+    @pytest.mark.parametrize("kind", ["serverless", "instance"])
+    def test_a_handler_has_no_descriptor_of_the_runtime(self, runtime: Runtime, kind: str) -> None:
+        serverless = kind == "serverless"
+        name = deploy(runtime, TELLING) if serverless else runtime.deploy(runtime.handler(TELLING))
+
+        found = call(runtime, name)["open"]
+
+        files = sorted(path for path in found if path.startswith("/") and path != "/dev/null")
+        assert [Path(path).suffix for path in files] == [".log", ".log"], files
+        assert files[0] == files[1]
+        # The listening socket, the gateway's connection, and the pipe that ends with the runtime.
+        assert len([path for path in found if path.startswith("socket:")]) == 2
+        assert len([path for path in found if path.startswith("pipe:")]) == 1
+
     def test_an_idle_environment_goes_and_the_next_request_starts_another(
         self, start_runtime: Callable[..., Runtime]
     ) -> None:
@@ -173,7 +210,7 @@ class TestColdStarts:
     def test_a_request_whose_environment_takes_too_long_may_try_again(
         self, start_runtime: Callable[..., Runtime], tmp_path: Path
     ) -> None:
-        limits = "serverless_start_wait_s = 0.3\nstartup_timeout_s = 30.0"
+        limits = "serverless_start_wait_s = 0.3\nstartup_timeout_s = 300.0"
         brief = start_runtime(settings=f"[limits]\n{limits}")
         code = COUNTING.replace(
             'return {"calls": 0}',
@@ -209,19 +246,19 @@ class TestColdStarts:
 
 class TestConcurrency:
     def test_one_request_more_than_the_variant_takes_is_throttled(
-        self, patient: Runtime, tmp_path: Path
+        self, runtime: Runtime, tmp_path: Path
     ) -> None:
-        name = deploy(patient, HOLDING, concurrency=2)
-        held = Held(patient, name, tmp_path, 2)
+        name = deploy(runtime, HOLDING, concurrency=2)
+        held = Held(runtime, name, tmp_path, 2)
 
         with pytest.raises(ClientError) as raised:
-            patient.invoke(name)
+            runtime.invoke(name)
 
         assert error_of(raised) == {"Code": "ThrottlingException", "Message": None, "Status": 400}
         assert len({answer["pid"] for answer in held.let_go()}) == 2
-        assert call(patient, name)["calls"] == 2
+        assert call(runtime, name)["calls"] == 2
 
-    def test_a_cold_start_counts(self, patient: Runtime, tmp_path: Path) -> None:
+    def test_a_cold_start_counts(self, runtime: Runtime, tmp_path: Path) -> None:
         code = HOLDING.replace("model_fn(model_dir):", "model_fn(model_dir):\n    wait()")
         wait = f"""
 import pathlib, time
@@ -232,15 +269,15 @@ def wait():
         time.sleep(0.01)
 """
         (tmp_path / "start").touch()
-        name = deploy(patient, wait + code, concurrency=1)
+        name = deploy(runtime, wait + code, concurrency=1)
         (tmp_path / "start").unlink()
         (tmp_path / "starting").unlink()
         with ThreadPoolExecutor(1) as pool:
-            cold = pool.submit(call, patient, name)
+            cold = pool.submit(call, runtime, name)
             wait_until((tmp_path / "starting").exists)
 
             with pytest.raises(ClientError, match="ThrottlingException"):
-                patient.invoke(name)
+                runtime.invoke(name)
             (tmp_path / "start").touch()
 
             assert cold.result()["calls"] == 1
@@ -271,12 +308,12 @@ class TestProvisionedConcurrency:
         assert call(runtime, name)["pid"] in warm
 
     def test_what_is_beyond_spills_over_to_environments_that_are_started(
-        self, patient: Runtime, tmp_path: Path
+        self, runtime: Runtime, tmp_path: Path
     ) -> None:
-        name = deploy(patient, HOLDING, concurrency=3, ProvisionedConcurrency=1)
-        warm = workers(patient, name)
+        name = deploy(runtime, HOLDING, concurrency=3, ProvisionedConcurrency=1)
+        warm = workers(runtime, name)
 
-        held = Held(patient, name, tmp_path, 3)
+        held = Held(runtime, name, tmp_path, 3)
 
         assert set(warm) < {answer["pid"] for answer in held.let_go()}
 
@@ -342,7 +379,7 @@ class TestProvisionedConcurrency:
 
 class TestResources:
     def test_an_environment_that_uses_more_memory_than_it_has_ends_alone(
-        self, patient: Runtime, tmp_path: Path
+        self, runtime: Runtime, tmp_path: Path
     ) -> None:
         greedy = HOLDING.replace(
             "    if data:", "    if data == b'eat':\n        return eat()\n    if data:"
@@ -352,25 +389,27 @@ class TestResources:
 def eat():
     import time
     held = []
-    for _ in range(200):
+    for _ in range(160):
         held.append(b"x" * 8_000_000)
         time.sleep(0.002)
+    time.sleep(600)
 """
-        name = deploy(patient, eat + greedy, concurrency=2)
-        held = Held(patient, name, tmp_path, 1)
+        name = deploy(runtime, eat + greedy, concurrency=2)
+        held = Held(runtime, name, tmp_path, 1)
 
         with pytest.raises(ClientError, match="insufficient memory") as raised:
-            patient.invoke(name, b"eat")
+            runtime.invoke(name, b"eat")
 
         assert error_of(raised)["Code"] == "ModelError"
-        assert held.let_go()[0]["pid"] in workers(patient, name)
-        assert call(patient, name)["calls"] >= 1
+        assert held.let_go()[0]["pid"] in workers(runtime, name)
+        assert call(runtime, name)["calls"] >= 1
 
     def test_a_model_that_does_not_fit_into_its_memory_fails_the_endpoint(
         self, runtime: Runtime
     ) -> None:
         code = COUNTING.replace(
-            'return {"calls": 0}', 'return [b"x" * 8_000_000 for _ in range(200)]'
+            'return {"calls": 0}',
+            'held = [b"x" * 8_000_000 for _ in range(160)]\n    import time; time.sleep(600)',
         )
 
         described = runtime.settled(runtime.create(config(runtime, code)))
@@ -378,20 +417,20 @@ def eat():
         assert described["EndpointStatus"] == "Failed"
         assert "insufficient memory, the limit is 1024 MB" in described["FailureReason"]
 
-    def test_a_small_environment_gets_its_share_of_a_processor(self, patient: Runtime) -> None:
+    def test_a_small_environment_gets_its_share_of_a_processor(self, runtime: Runtime) -> None:
         """1024 MB come with 1024 / 1769 of a processor: a second's work takes 1.7."""
         code = COUNTING.replace(
             'return {"pid": os.getpid(), "calls": model["calls"]}',
             """
     import time
-    began, until = time.perf_counter(), time.process_time() + 0.4
+    began, until = time.perf_counter(), time.process_time() + 2.0
     while time.process_time() < until:
         pass
     return {"wall_s": time.perf_counter() - began}""",
         )
-        name = deploy(patient, code)
+        name = deploy(runtime, code)
 
-        assert call(patient, name)["wall_s"] >= 0.4 * 1.6
+        assert call(runtime, name)["wall_s"] >= 2.0 * 1.5
 
     def test_a_body_of_4_mb_is_taken_and_one_byte_more_is_not(self, runtime: Runtime) -> None:
         name = deploy(runtime, ECHO)
@@ -415,26 +454,29 @@ class TestFaults:
         assert "the weights are missing" in described["FailureReason"]
 
     def test_an_environment_killed_while_it_works_fails_its_own_request_alone(
-        self, patient: Runtime, tmp_path: Path
+        self, runtime: Runtime, tmp_path: Path
     ) -> None:
-        name = deploy(patient, HOLDING, concurrency=2)
-        held = Held(patient, name, tmp_path, 2)
+        name = deploy(runtime, HOLDING, concurrency=2)
+        held = Held(runtime, name, tmp_path, 2)
         killed, other = held.pids
 
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: killed not in workers(patient, name))
+        wait_until(lambda: killed not in workers(runtime, name))
         (tmp_path / "go").touch()
 
         (error,) = held.errors()
         assert error.response["Error"]["Code"] == "ModelError"
         assert "was killed by signal 9" in str(error)
-        assert other in workers(patient, name)
-        assert call(patient, name)["pid"] == other
+        assert other in workers(runtime, name)
+        assert call(runtime, name)["pid"] == other
 
-    def test_a_request_that_takes_too_long_ends_its_environment(self, runtime: Runtime) -> None:
+    def test_a_request_that_takes_too_long_ends_its_environment(
+        self, start_runtime: Callable[..., Runtime]
+    ) -> None:
+        runtime = start_runtime(settings=HASTY)
         code = COUNTING.replace(
             'model["calls"] += 1',
-            "import time; time.sleep(30 if data else 0)",
+            "import time; time.sleep(600 if data else 0)",
         ).replace('model["calls"]', "0")
         name = deploy(runtime, code)
 
@@ -529,21 +571,28 @@ class TestMetrics:
         for _ in range(3):
             call(runtime, name)
 
-        wait_until(lambda: statistics_of(runtime, name, "Invocations").get("Sum") == 3)
+        def samples(metric: str, count: int, *namespace: str) -> dict[str, Any]:
+            """They arrive one after the other."""
+            wait_until(lambda: measured(metric, *namespace).get("SampleCount", 0) >= count)
+            return measured(metric, *namespace)
 
-        setup = statistics_of(runtime, name, "ModelSetupTime")
+        def measured(metric: str, *namespace: str) -> dict[str, Any]:
+            return statistics_of(runtime, name, metric, *namespace)
+
+        assert samples("Invocations", 3)["Sum"] == 3
+        setup = samples("ModelSetupTime", 1)
         assert setup["SampleCount"] == 1
         assert setup["Average"] >= 300_000  # microseconds
-        overhead = statistics_of(runtime, name, "OverheadLatency")
+        overhead = samples("OverheadLatency", 3)
         assert overhead["SampleCount"] == 3
         assert overhead["Maximum"] >= setup["Average"]
-        assert overhead["Minimum"] < 100_000
-        assert statistics_of(runtime, name, "ModelLatency")["SampleCount"] == 3
-        assert statistics_of(runtime, name, "Invocation5XXErrors")["Sum"] == 0
-        used = statistics_of(runtime, name, "MemoryUtilization", "/aws/sagemaker/Endpoints")
+        assert overhead["Minimum"] < setup["Average"]
+        assert samples("ModelLatency", 3)["SampleCount"] == 3
+        assert samples("Invocation5XXErrors", 3)["Sum"] == 0
+        used = samples("MemoryUtilization", 1, "/aws/sagemaker/Endpoints")
         assert 0 < used["Average"] < 20
         executions = "ServerlessConcurrentExecutionsUtilization"
-        assert statistics_of(runtime, name, executions)["Maximum"] == 0.5
+        assert samples(executions, 1)["Maximum"] == 0.5
 
     def test_provisioned_concurrency_has_metrics_of_its_own(self, runtime: Runtime) -> None:
         name = deploy(runtime, concurrency=4, ProvisionedConcurrency=2)
@@ -553,6 +602,7 @@ class TestMetrics:
         wait_until(lambda: statistics_of(runtime, name, invocations).get("Sum") == 1)
 
         utilization = "ServerlessProvisionedConcurrencyUtilization"
+        wait_until(lambda: statistics_of(runtime, name, utilization))
         assert statistics_of(runtime, name, utilization)["Maximum"] == 0.5
         assert statistics_of(runtime, name, "ModelSetupTime") == {}
 
@@ -571,7 +621,7 @@ def statistics_of(
         ],
         StartTime=now - dt.timedelta(hours=1),
         EndTime=now + dt.timedelta(minutes=2),
-        Period=86_400,
+        Period=EVER_S,
         Statistics=["SampleCount", "Average", "Sum", "Minimum", "Maximum"],
     )
     found: list[dict[str, Any]] = answer["Datapoints"]
