@@ -10,6 +10,17 @@ from typing import Final
 from local_runtime.http_client import Address, TcpAddress
 from local_runtime.processes import CONTAINER_MARK
 
+INTERPRETER_ENVIRONMENT: Final[Mapping[str, str]] = {
+    "LANG": "C.UTF-8",
+    # AWS's images set both, so that logs show what was printed before a crash and a read-only model
+    # folder is no obstacle.
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+"""What every container's interpreter finds when it starts, whatever it serves."""
+
+# Python, the dynamic loader and the C library look at these when a process starts, and not again.
+_READ_AT_START: Final = ("PYTHON", "LD_", "DYLD_", "LANG", "LC_", "TZ", "MALLOC_", "GLIBC_")
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 MODEL_DIR_ON_AWS: Final = "/opt/ml/model"
 
@@ -25,6 +36,17 @@ def client_environment(url: str, region: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def user_path() -> str:
+    """Where programs are looked for."""
+    return os.environ.get("PATH", _DEFAULT_PATH)
+
+
+def suits_a_started_interpreter(environment: Mapping[str, str]) -> bool:
+    """Whether an interpreter that has ``INTERPRETER_ENVIRONMENT`` would start no other way."""
+    read = {name: value for name, value in environment.items() if name.startswith(_READ_AT_START)}
+    return read == INTERPRETER_ENVIRONMENT
 
 
 def container_environment(
@@ -54,14 +76,9 @@ def container_environment(
         url: of the runtime.
         region: of the endpoint.
     """
-    user_path = os.environ.get("PATH", _DEFAULT_PATH)
     environment = {
-        "PATH": f"{Path(interpreter).parent}{os.pathsep}{user_path}",
-        "LANG": "C.UTF-8",
-        # AWS's images set both, so that logs show what was printed before a crash and a read-only
-        # model folder is no obstacle.
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PATH": f"{Path(interpreter).parent}{os.pathsep}{user_path()}",
+        **INTERPRETER_ENVIRONMENT,
         **client_environment(url, region),
         **model,
         "HOME": str(home),

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from hosting.limits import CONNECT_TIMEOUT_S
 from local_runtime.clock import Clock
+from local_runtime.container_environment import suits_a_started_interpreter
 from local_runtime.containers import Call, ping_failure
 from local_runtime.errors import ModelNotReadyException, RuntimeApiError, no_answer, out_of_memory
 from local_runtime.http_client import (
@@ -34,17 +35,24 @@ from local_runtime.http_client import (
 from local_runtime.isolation import Confinement, Isolation, in_bytes
 from local_runtime.logs import log_size
 from local_runtime.meters import Meters
-from local_runtime.processes import ProcessGroup, ProcessRegister, describe_exit, kill_children
+from local_runtime.processes import (
+    ProcessGroup,
+    ProcessRegister,
+    describe_exit,
+    kill_children,
+    launch_arguments,
+)
 from local_runtime.settings import RuntimeSettings
-from local_runtime.spare_launcher import SpareLauncher
+from local_runtime.spares import LAUNCHES_ONLY, Order, Spare, SpareKind, Spares
 from local_runtime.workers import (
     PORTS_PER_CONTAINER,
     ContainerFailedError,
     ContainerPlan,
+    ProgramSpec,
     free_ports,
 )
 
-# A cold start is measured against the bare interpreter: it must not wait for the next look.
+# Our own host says when it is ready; a server of somebody else's should not be noticed late.
 _LOOK_S: Final = 0.002
 _LOOK_LATER_S: Final = 0.02
 _LOOK_LATER_AFTER_S: Final = 2.0
@@ -63,7 +71,7 @@ class Machine:
 
     settings: RuntimeSettings
     register: ProcessRegister
-    spare: SpareLauncher
+    spares: Spares
     isolation: Isolation
     clock: Clock
     meters: Meters
@@ -138,29 +146,22 @@ class Environment(StreamingExchange):
     async def _start(self) -> None:
         plan, began_s = self.plan, monotonic()
         self._address = address = self._new_address()
+        kind = _kind(plan.program)
         try:
-            process = self._process = await ProcessGroup.start(
-                plan.program.command(address),
-                environment=plan.program.environment(address),
-                cwd=plan.program.cwd,
-                log=plan.log,
-                open_files=self._limits.open_files,
-                file_bytes=self._limits.container_file_bytes,
-                register=self._machine.register,
-                view=plan.program.view,
-                inherited_fds=plan.program.inherited_fds,
-                spare=self._machine.spare,
-            )
+            spare = await self._machine.spares.take(kind, plan.log)
         except OSError as error:
             self._end(no_answer(self.place, f"it could not be started ({error.strerror})"))
             raise
+        process = self._process = spare.group(self._machine.register)
+        # Held to its size before it knows what it is to run.
         confinement = self._confinement = self._machine.isolation.confine(
             process.pid, memory_bytes=in_bytes(self._memory_mb), cpus=self._cpus
         )
         if self._machine.settings.choices.serverless_start_cpu == "share":
             confinement.share_cpu()
         self._life = self._loop.create_task(self._live(process, confinement))
-        ready = self._loop.create_task(self._ping_until_ready(address))
+        ready = self._loop.create_task(self._become_container(spare, address))
+        ready.add_done_callback(lambda _: spare.close())
         either: set[asyncio.Future[Any]] = {self._ended, ready}
         try:
             await asyncio.wait(
@@ -177,7 +178,7 @@ class Environment(StreamingExchange):
         self.setup_s = monotonic() - began_s
         confinement.share_cpu()
         self._become_ready()
-        self._run(self._machine.spare.prepare(plan.program.inherited_fds))
+        self._machine.spares.prepare(kind)
 
     async def _live(self, process: ProcessGroup, confinement: Confinement) -> None:
         """From the start of the process until nothing is left of it."""
@@ -245,6 +246,30 @@ class Environment(StreamingExchange):
         if self.plan.program.listens_on_port:
             return TcpAddress(free_ports(PORTS_PER_CONTAINER))
         return UnixAddress(f"{self.plan.socket_prefix}0.sock")
+
+    async def _become_container(self, spare: Spare, address: Address) -> None:
+        """Returns when it accepts requests."""
+        if not await spare.become(self._order(address)):
+            await self._ping_until_ready(address)
+
+    def _order(self, address: Address) -> Order:
+        program = self.plan.program
+        command, environment = program.command(address), program.environment(address)
+        serves = None
+        if program.interpreter is not None and suits_a_started_interpreter(environment):
+            serves = command[len(program.interpreter) + 1 :]
+        return Order(
+            arguments=launch_arguments(
+                command,
+                open_files=self._limits.open_files,
+                file_bytes=self._limits.container_file_bytes,
+                view=program.view,
+            ),
+            environment=environment,
+            cwd=program.cwd,
+            log=self.plan.log,
+            serves=serves,
+        )
 
     async def _ping_until_ready(self, address: Address) -> None:
         later_s = self._loop.time() + _LOOK_LATER_AFTER_S
@@ -419,6 +444,11 @@ class Environment(StreamingExchange):
             connection.abandon()
             self.kill()
             self._finish().timed_out()
+
+
+def _kind(program: ProgramSpec) -> SpareKind:
+    interpreter = LAUNCHES_ONLY if program.interpreter is None else program.interpreter
+    return SpareKind(interpreter=interpreter, inherited_fds=program.inherited_fds)
 
 
 def _exists(path: str) -> bool:

@@ -45,7 +45,7 @@ from local_runtime.provisioning import SPOOL, Provisioner
 from local_runtime.proxy import ControlPlaneProxy
 from local_runtime.runtime_api import ROUTE, RuntimeApi, is_operation
 from local_runtime.settings import RuntimeSettings
-from local_runtime.spare_launcher import SpareLauncher
+from local_runtime.spares import Spares
 from local_runtime.status import STATUS_ROUTE, Status
 
 INTERNAL_ROUTE: Final = b"/_local_runtime"
@@ -132,7 +132,7 @@ class DataPlane:
         machine = Machine(
             settings=settings,
             register=self._register,
-            spare=SpareLauncher(self._register),
+            spares=Spares(self._register),
             isolation=isolation,
             clock=Clock(settings.speed),
             meters=Meters(
@@ -193,7 +193,7 @@ class DataPlane:
         listening.close()
         await controller.stop(limits.stop_grace_s)
         server.close()
-        await machine.spare.close()
+        await machine.spares.close()
         isolation.close()
 
     def _choose_views(self) -> tuple[FileSystemViews | None, str | None]:

@@ -16,17 +16,16 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from local_runtime.logs import open_log
-
-if TYPE_CHECKING:
-    from local_runtime.spare_launcher import SpareLauncher
 
 CONTAINER_MARK: Final = "SAGEMAKER_LOCAL_RUNTIME_CONTAINER"
 """Environment variable that tells which container a stray process came from."""
 
-_LAUNCH: Final = Path(__file__).with_name("launch.py")
+LAUNCHER: Final = Path(__file__).with_name("launch.py")
+"""What every program of a container is started with."""
+
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ENDED: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT if sys.platform == "linux" else 0
 
@@ -54,6 +53,7 @@ def launch_command(
     open_files: int,
     file_bytes: int | None = None,
     view: Sequence[str] = (),
+    inherited_fds: Sequence[int] = (),
 ) -> list[str]:
     """The command that runs ``command`` bounded, and killed when this process dies.
 
@@ -62,20 +62,22 @@ def launch_command(
         open_files: how many it may have.
         file_bytes: how large a file it may make.
         view: what it sees of the file system, as ``FileSystemViews`` says it; everything without.
+        inherited_fds: the descriptors that it gets.
     """
     arguments = launch_arguments(command, open_files=open_files, file_bytes=file_bytes, view=view)
-    return [*launcher_command(), *arguments]
+    return [*launcher_command((sys.executable, "-I", "-S"), inherited_fds), *arguments]
 
 
-def launcher_command() -> list[str]:
-    """The launcher, up to the id of its parent."""
-    return [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid())]
+def launcher_command(interpreter: Sequence[str], inherited_fds: Sequence[int]) -> list[str]:
+    """The launcher, up to what it launches."""
+    kept = ",".join(map(str, inherited_fds)) if inherited_fds else "-"
+    return [*interpreter, str(LAUNCHER), str(os.getpid()), kept]
 
 
 def launch_arguments(
     command: Sequence[str], *, open_files: int, file_bytes: int | None, view: Sequence[str]
 ) -> list[str]:
-    """What follows that id."""
+    """What it launches, and with which limits."""
     limits = [str(open_files), "-" if file_bytes is None else str(file_bytes)]
     return [*limits, *view, "--", *command]
 
@@ -200,34 +202,22 @@ class ProcessGroup:
         file_bytes: int | None = None,
         view: Sequence[str] = (),
         inherited_fds: Sequence[int] = (),
-        spare: SpareLauncher | None = None,
     ) -> ProcessGroup:
         """Start a program; no file that it writes may become larger than ``file_bytes``.
-
-        ``spare`` makes that quicker, if it has a process.
 
         Raises:
             OSError: it cannot be started: no such folder, no memory.
         """
         output = open_log(log)
         try:
-            if spare is not None:
-                arguments = launch_arguments(
-                    command, open_files=open_files, file_bytes=file_bytes, view=view
-                )
-                waiting = spare.become(
-                    arguments,
-                    environment=environment,
-                    cwd=cwd,
-                    log=log,
-                    inherited_fds=inherited_fds,
-                )
-                if waiting is not None:
-                    return cls(waiting, register)
             with register.starting():
                 process = await asyncio.create_subprocess_exec(
                     *launch_command(
-                        command, open_files=open_files, file_bytes=file_bytes, view=view
+                        command,
+                        open_files=open_files,
+                        file_bytes=file_bytes,
+                        view=view,
+                        inherited_fds=inherited_fds,
                     ),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,

@@ -358,6 +358,7 @@ class Provisioner:
                 listens_on_port=not own,
                 view=view,
                 inherited_fds=(self._lifeline_fd,) if own else (),
+                interpreter=source.interpreter_command if own else None,
             ),
             workers=workers,
             log=log_file(self._state_dir, place.region, place.log_group, place.log_stream),
@@ -389,6 +390,11 @@ class _Source:
         """Where the handler's code is, if there is any."""
         return _code_dir(self.model_dir, self.submit_directory)
 
+    @property
+    def interpreter_command(self) -> tuple[str, ...]:
+        """The interpreter that runs our handler host, with its options."""
+        return (self.interpreter, "-X", "faulthandler")
+
     def command_for(
         self,
         lifeline_fd: int,
@@ -410,9 +416,7 @@ class _Source:
             program = [word.replace("{python}", handler_python) for word in words]
             return lambda _: program
         return lambda address: [
-            self.interpreter,
-            "-X",
-            "faulthandler",
+            *self.interpreter_command,
             str(_HANDLER_HOST),
             "--socket",
             address.path if isinstance(address, UnixAddress) else "",

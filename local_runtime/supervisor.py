@@ -262,7 +262,9 @@ class Supervisor:
     ) -> subprocess.Popen[bytes]:
         command = [sys.executable, *arguments]
         if dies_with_us:
-            command = launch_command(command, open_files=self._settings.limits.open_files)
+            command = launch_command(
+                command, open_files=self._settings.limits.open_files, inherited_fds=fds
+            )
         return subprocess.Popen(  # noqa: S603 - our own modules
             command,
             stdin=subprocess.DEVNULL,

@@ -54,7 +54,8 @@ class ProgramSpec:
     """How to start one worker.
 
     ``command`` and ``environment`` are made for an address, because each start gets a new one;
-    ``view`` is what it sees of the file system.
+    ``view`` is what it sees of the file system. ``interpreter`` are the first words of a command
+    that goes on with our handler host; there is none for a program of somebody else's.
     """
 
     command: Callable[[Address], Sequence[str]]
@@ -63,6 +64,7 @@ class ProgramSpec:
     listens_on_port: bool
     view: tuple[str, ...] = ()
     inherited_fds: tuple[int, ...] = ()
+    interpreter: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,10 +100,13 @@ class View:
                 raise ValueError(f"unknown option {option}")
         return None if view.covered is None else view
 
-    def enter(self) -> None:
+    def enter(self, *, stays: bool = False) -> None:
         """Let this process, and all that it starts, see that and no more.
 
         Must run before a second thread exists.
+
+        Args:
+            stays: this process serves in it; otherwise it becomes another program.
 
         Raises:
             OSError: the system does not allow it; the process is of no use any more.
@@ -115,7 +118,7 @@ class View:
         # Descriptors keep what will be covered reachable.
         sources = {
             path: os.open(path, os.O_PATH | os.O_DIRECTORY)
-            for path in (*self.kept, *(source for source, _ in self.bound))
+            for path in {*self.kept, *(source for source, _ in self.bound)}
         }
         _make_opt_ml([name for _, name in self.bound])
         for source, name in self.bound:
@@ -133,6 +136,8 @@ class View:
             os.close(descriptor)
         os.chdir(os.getcwd())  # through the view, so that ".." does not lead out of it
         self._give_up_rights()
+        if stays:
+            _lose_rights_now()
 
     def _give_up_rights(self) -> None:
         """They go when the process becomes a program, but for what ``narrow`` needs."""
@@ -169,6 +174,16 @@ def narrow(models_dir: str, model_dir: str) -> str:
     capabilities.lose(_WAYS_AROUND)
     capabilities.set()
     return MODEL_DIR
+
+
+def _lose_rights_now() -> None:
+    """Take from this process what becoming a program would."""
+    capabilities = _Capabilities()
+    if os.geteuid() == 0:
+        capabilities.lose(_WAYS_AROUND)
+    else:
+        capabilities.lose_all()
+    capabilities.set()
 
 
 def _enter_namespace() -> None:
@@ -249,6 +264,10 @@ class _Capabilities:
         for capability in capabilities:
             for word in range(3):
                 self._words[word] &= ~(1 << capability)
+
+    def lose_all(self) -> None:
+        for word in range(6):
+            self._words[word] = 0
 
     def set(self) -> None:
         _check(_call("capset", self._header, self._words), "capset")

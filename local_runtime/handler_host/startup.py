@@ -14,6 +14,7 @@ from .entry_point import (
 )
 from .message import Answer, text_answer
 from .process_log import FLASK_FORMAT, PLAIN_FORMAT, LoggingSetup, log, log_exception
+from .readiness import Readiness
 from .server import Server
 from .toolkits import ToolkitFinder
 
@@ -39,7 +40,7 @@ _FLASK_STACKS = frozenset({"scikit-learn", "xgboost"})
 
 _USAGE = (
     "usage: python handler_host --socket PATH --stack STACK --model-dir DIR "
-    "[--lifeline-fd N]\n"
+    "[--lifeline-fd N] [--ready-fd N]\n"
     "       python handler_host --multi-model --socket PATH --stack STACK --socket-prefix PATH "
     "[--memory-bytes N] [--models-dir DIR] [--lifeline-fd N]"
 )
@@ -47,7 +48,7 @@ _PREFIX = "--socket-prefix"
 # --report-fd is for a model's process that the multi-model container starts anew.
 _VALUED = frozenset(
     {"--socket", "--stack", "--model-dir", "--lifeline-fd", "--report-fd", "--memory-bytes"}
-    | {_PREFIX, "--models-dir"}
+    | {_PREFIX, "--models-dir", "--ready-fd"}
 )
 UNIX_PATH_BYTES = 107
 EXIT_START_FAILED = 1
@@ -90,6 +91,7 @@ class Arguments:
         self.socket_prefix = os.path.abspath(values.get(_PREFIX, self.socket))
         self.lifeline = _number(values, "--lifeline-fd")
         self.report = _number(values, "--report-fd")
+        self.ready = _number(values, "--ready-fd")
         self.memory_bytes = _number(values, "--memory-bytes")
 
 
@@ -121,6 +123,7 @@ def main(arguments: list[str]) -> NoReturn:
         from .model_process import Report, serve_model  # noqa: PLC0415
 
         serve_model(parsed.stack, parsed.model_dir, parsed.socket, Report(parsed.report))
+    readiness = None if parsed.ready is None else Readiness(parsed.ready)
     try:
         stack = _load(parsed.stack, parsed.model_dir)
     except StartupError as error:
@@ -134,8 +137,11 @@ def main(arguments: list[str]) -> NoReturn:
         sys.exit(EXIT_START_FAILED)
     # What is loaded stays: collections need not walk through it again and again.
     gc.freeze()
+    server = Server(parsed.socket, _routes(stack))
+    if readiness is not None:
+        readiness.tell()
     try:
-        Server(parsed.socket, _routes(stack)).serve()
+        server.serve()
     except SystemExit as error:
         log(f"the handler ended the process while it answered (exit code {error.code})")
         raise

@@ -8,11 +8,11 @@ content types, error classes. A package that is installed always wins.
 from __future__ import annotations
 
 import sys
-from importlib.machinery import ModuleSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import NoReturn
 
@@ -80,7 +80,9 @@ class ToolkitFinder:
         """The spec of a stand-in; None for every other module."""
         if name not in _STAND_INS:
             return None
-        return ModuleSpec(name, self, is_package=_STAND_INS[name] is None)  # type: ignore[arg-type]
+        # ModuleSpec; its module would import others before any handler has asked for them.
+        spec_type = type(sys.__spec__)
+        return spec_type(name, self, is_package=_STAND_INS[name] is None)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
         """Leave the module to the import system."""
