@@ -56,7 +56,13 @@ class ComponentMeter:
             ),
         ]
 
-    def answered(self, hops_s: Sequence[float], total_s: float, outcome: object) -> None:
+    def answered(
+        self,
+        hops_s: Sequence[float],
+        total_s: float,
+        outcome: object,
+        container: str | None = None,  # noqa: ARG002 - a component has one, that nobody names
+    ) -> None:
         """Take in a request.
 
         Args:

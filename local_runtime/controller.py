@@ -355,6 +355,7 @@ class _Reconciler:
                     instances=partial(getattr, variant, "instances"),
                     memory_mib=_memory_mib(described.instance_type),
                     volume_gb=described.volume_size_gb,
+                    direct=variant.direct,
                 )
 
     def _capture(self, fleet: Fleet, spec: EndpointSpec) -> None:

@@ -154,7 +154,7 @@ class Meters:
             value: in the metric's unit there.
             endpoint: its name.
             variant: needed where the metric has that dimension.
-            container: needed where the metric has that dimension.
+            container: needed where the metric has that dimension; for others one besides.
             count: how many samples have this value.
             region: the endpoint's, where two regions may have one of this name.
             config: the endpoint configuration, for the metric that has it as a dimension besides.
@@ -327,6 +327,8 @@ class Meters:
             "InferenceComponentName": component,
         }
         dimensions = {dimension: given[dimension] for dimension in metric.dimensions}
+        if container is not None:
+            dimensions["ContainerName"] = container  # also of what variants publish
         if config is not None:
             dimensions["EndpointConfigName"] = config
         return {

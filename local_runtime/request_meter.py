@@ -68,6 +68,8 @@ class MeteredInstance(Protocol):
 
 
 Instances = Callable[[], Sequence[MeteredInstance]]
+# A request: time in each container, time in all, status, the container that it has named.
+_Ended = tuple[Sequence[float], float, int, str | None]
 
 
 class RequestMeter:
@@ -85,6 +87,7 @@ class RequestMeter:
         instances: Instances,
         memory_mib: int | None,
         volume_gb: int | None,
+        direct: bool = False,
     ) -> None:
         """Args:
         meters: where the sums go.
@@ -96,18 +99,22 @@ class RequestMeter:
         instances: those that serve now.
         memory_mib: of one instance; None: unknown, the machine's is taken.
         volume_gb: of one instance's disk; None: the usual size.
+        direct: each request goes to one container, which it names.
         """
         self._meters = meters
         self._published = {metric.name for metric in published_by(kind)}
         if kind == "multi-model" and len(hostnames) > 1:
             # One of a pipeline's containers: such an endpoint publishes what both kinds do.
             self._published |= {metric.name for metric in published_by("pipeline")}
+        if direct:
+            self._published.add("ContainerLatency")
+        self._direct = direct
         self._endpoint = endpoint
         self._variant = variant
         self._region = region
         self._hostnames = hostnames
         self._instances = instances
-        self._requests: list[tuple[Sequence[float], float, int]] = []
+        self._requests: list[_Ended] = []
         self._quiet = True  # no request in this minute
         # While traffic moves between two fleets, and on the one that it has moved to, metrics of
         # requests come with their configuration's name as well: alarms can tell the fleets apart.
@@ -128,20 +135,27 @@ class RequestMeter:
                 )
             )
 
-    def answered(self, hops_s: Sequence[float], total_s: float, outcome: object) -> None:
+    def answered(
+        self,
+        hops_s: Sequence[float],
+        total_s: float,
+        outcome: object,
+        container: str | None = None,
+    ) -> None:
         """Take in a request.
 
         Args:
             hops_s: time in each container, waiting for it included.
             total_s: time from its arrival to its answer.
             outcome: an error, or the last container's answer.
+            container: the one that it has named.
         """
         status = 200
         if isinstance(outcome, ModelError):
             status = outcome.original_status if outcome.original_status >= 400 else 500
         elif isinstance(outcome, Exception):
             status = 503
-        self._requests.append((hops_s, total_s, status))
+        self._requests.append((hops_s, total_s, status, container))
         if len(self._requests) >= _AT_ONCE:
             self._sum_up()
 
@@ -171,14 +185,11 @@ class RequestMeter:
         """By columns: no request is answered meanwhile."""
         requests, self._requests = self._requests, []
         if requests:
-            models_s = [sum(hops_s) for hops_s, _, _ in requests]
-            totals_s = [total_s for _, total_s, _ in requests]
+            models_s = [sum(hops_s) for hops_s, *_ in requests]
+            totals_s = [total_s for _, total_s, *_ in requests]
             self._record_times("ModelLatency", models_s)
             self._record_times("OverheadLatency", list(map(sub, totals_s, models_s)))
-            for position, hostname in enumerate(self._hostnames):
-                hop_s = [hops_s[position] for hops_s, _, _ in requests if position < len(hops_s)]
-                self._record_times("ContainerLatency", hop_s, hostname)
-            for status, count in Counter(status for _, _, status in requests).items():
+            for status, count in Counter(status for *_, status, _ in requests).items():
                 self._record("Invocation4XXErrors", float(400 <= status < 500), count=count)
                 self._record("Invocation5XXErrors", float(status >= 500), count=count)
                 failed = float(status >= 400 and status != 503)
@@ -187,12 +198,35 @@ class RequestMeter:
             share = 1 / max(len(self._instances()), 1)
             self._record("Invocations", 1.0, count=len(requests))
             self._record("InvocationsPerInstance", share, count=len(requests))
+            if self._direct:
+                self._sum_up_directly(requests)
+                return
+            for position, hostname in enumerate(self._hostnames):
+                hop_s = [hops_s[position] for hops_s, *_ in requests if position < len(hops_s)]
+                self._record_times("ContainerLatency", hop_s, hostname)
+
+    def _sum_up_directly(self, requests: Sequence[_Ended]) -> None:
+        """By the container that each request has named.
+
+        Source: https://docs.aws.amazon.com/sagemaker/latest/dg/multi-container-metrics.html
+        """
+        for hostname in self._hostnames:
+            own = [each for each in requests if each[3] == hostname]
+            overheads_s = [total_s - sum(hops_s) for hops_s, total_s, *_ in own]
+            self._record_times("ContainerLatency", [sum(hops_s) for hops_s, *_ in own], hostname)
+            self._record_times("OverheadLatency", overheads_s, hostname)
+            for status, count in Counter(status for *_, status, _ in own).items():
+                self._record("Invocations", 1.0, hostname, count=count)
+                self._record(
+                    "Invocation4XXErrors", float(400 <= status < 500), hostname, count=count
+                )
+                self._record("Invocation5XXErrors", float(status >= 500), hostname, count=count)
 
     def _record(
         self, name: str, value: float, container: str | None = None, *, count: int = 1
     ) -> None:
         if name in self._published:
-            for config in self._configs(name):
+            for config in self._configs(name, container):
                 self._meters.record(
                     name,
                     value,
@@ -208,7 +242,7 @@ class RequestMeter:
         self, name: str, times_s: Sequence[float], container: str | None = None
     ) -> None:
         if name in self._published:
-            for config in self._configs(name):
+            for config in self._configs(name, container):
                 self._meters.record_all(
                     name,
                     [round(time_s * _MICROSECONDS) for time_s in times_s],
@@ -219,8 +253,10 @@ class RequestMeter:
                     config=config,
                 )
 
-    def _configs(self, name: str) -> Sequence[str | None]:
-        return (None,) if self.config is None or name not in _BY_CONFIG else (None, self.config)
+    def _configs(self, name: str, container: str | None) -> Sequence[str | None]:
+        if self.config is None or container is not None or name not in _BY_CONFIG:
+            return (None,)
+        return (None, self.config)
 
     def _concurrent_requests(self) -> float | None:
         counts = [instance.outstanding for instance in self._instances()]
@@ -233,11 +269,17 @@ class RequestMeter:
             [group for container in instance.containers for group in container.process_groups]
             for instance in instances
         ]
+        of: list[str | None] = [None] * len(groups)
+        if self._direct:
+            for instance in instances:
+                groups += [list(container.process_groups) for container in instance.containers]
+                of += self._hostnames
         usages = await asyncio.to_thread(self._groups.usage, groups)
         disk = await self._disk_percent(instances)
-        for usage in usages:
-            self._record("CPUUtilization", usage.cpu_percent)
-            self._record("MemoryUtilization", usage.memory_percent)
+        for usage, container in zip(usages, of, strict=True):
+            self._record("CPUUtilization", usage.cpu_percent, container)
+            self._record("MemoryUtilization", usage.memory_percent, container)
+        for _ in instances:
             self._record("DiskUtilization", disk)
 
     async def _disk_percent(self, instances: Sequence[MeteredInstance]) -> float:

@@ -199,7 +199,12 @@ class _Call:
     def done(self, outcome: Answer | RuntimeApiError) -> None:
         meter = self._variant.meter
         if meter is not None:
-            meter.answered(self._hops_s, monotonic() - self._began_s, outcome)
+            meter.answered(
+                self._hops_s,
+                monotonic() - self._began_s,
+                outcome,
+                self._parameters.target_container,
+            )
         if isinstance(outcome, RuntimeApiError):
             if self._response is None or not self._response.break_off(outcome):
                 _refuse(self._request, outcome)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import ECHO, Runtime
+from .conftest import ECHO, Runtime, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -143,6 +144,30 @@ class TestDirectMode:
         assert json.loads(answer["Body"]) == [
             {"content_type": "application/octet-stream", "accept": "text/csv"}
         ]
+
+    def test_each_container_is_measured(self, runtime: Runtime, direct: str) -> None:
+        cloudwatch = runtime.client("cloudwatch")
+
+        def measured(container: str, metric: str) -> dict[str, Any] | None:
+            points = cloudwatch.get_metric_statistics(
+                Namespace="AWS/SageMaker",
+                MetricName=metric,
+                Dimensions=[
+                    {"Name": "EndpointName", "Value": direct},
+                    {"Name": "VariantName", "Value": "AllTraffic"},
+                    {"Name": "ContainerName", "Value": container},
+                ],
+                StartTime=time.time() - 3600,
+                EndTime=time.time() + 3600,
+                Period=86_400,
+                Statistics=["Sum"],
+            )["Datapoints"]
+            return points[0] if points else None
+
+        runtime.invoke(direct, b"x", TargetContainerHostname="second")
+
+        assert wait_until(lambda: measured("second", "Invocations"))["Unit"] == "None"
+        assert wait_until(lambda: measured("second", "ContainerLatency"))["Sum"] > 0
 
     @pytest.mark.parametrize(
         "target", [{}, {"TargetContainerHostname": "third"}], ids=["none", "another"]

@@ -171,7 +171,9 @@ class Instance:
     containers = (Container(),)
 
 
-def request_meter(measured: Meters, *instances: Instance, kind: str = "pipeline") -> RequestMeter:
+def request_meter(
+    measured: Meters, *instances: Instance, kind: str = "pipeline", direct: bool = False
+) -> RequestMeter:
     return RequestMeter(
         measured,
         kind=kind,  # type: ignore[arg-type]
@@ -182,6 +184,7 @@ def request_meter(measured: Meters, *instances: Instance, kind: str = "pipeline"
         instances=lambda: instances,
         memory_mib=None,
         volume_gb=None,
+        direct=direct,
     )
 
 
@@ -218,6 +221,36 @@ def test_a_pipeline_with_a_multi_model_container_times_its_containers_too() -> N
         for entry in batch["metrics"]
         if entry["name"] == "ContainerLatency"
     } == {"one", "two"}
+
+
+def test_a_container_that_is_invoked_directly_has_metrics_of_its_own() -> None:
+    """Source: https://docs.aws.amazon.com/sagemaker/latest/dg/multi-container-metrics.html"""
+    measured = meters()
+    meter = request_meter(measured, Instance(), kind="real-time", direct=True)
+    meter.answered([0.002], 0.003, "an answer", "two")
+    meter.answered([0.004], 0.006, ModelError(PLACE, 400, "x"), "two")
+
+    batch = measured.close_interval(1)
+
+    of = {
+        container: {
+            entry["name"]: entry["sum"]
+            for entry in batch["metrics"]
+            if entry["dimensions"].get("ContainerName") == container
+        }
+        for container in (None, "one", "two")
+    }
+    assert of["two"] == {
+        "Invocations": 2,
+        "Invocation4XXErrors": 1,
+        "Invocation5XXErrors": 0,
+        "ContainerLatency": 6000,
+        "OverheadLatency": 3000,
+    }
+    assert of["one"] == {}
+    assert of[None]["Invocations"] == 2
+    assert of[None]["ModelLatency"] == 6000
+    assert "ContainerLatency" not in of[None]
 
 
 @pytest.mark.parametrize(
