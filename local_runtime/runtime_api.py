@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from hosting import validation
+from hosting.limits import HEADER_MAX_LENGTH
 from local_runtime.async_api import OPERATION, AsyncApi
 from local_runtime.data_capture import DataCapture
 from local_runtime.endpoints import Endpoint, EndpointTable
@@ -251,6 +252,12 @@ class _Parameters:
         # InvokeEndpointWithResponseStream answers in a form of its own: Accept is about that.
         self.accept = head.header(b"x-amzn-sagemaker-accept" if streamed else b"accept")
         self.content_type = head.header(b"content-type")
+        for argument, value in (("Accept", self.accept), ("ContentType", self.content_type)):
+            if value is not None and not (len(value) <= HEADER_MAX_LENGTH and value.isascii()):
+                raise ValidationError(
+                    f"{argument} must be at most {HEADER_MAX_LENGTH} ASCII characters,"
+                    f" got {len(value)}"
+                )
         self.region = _signed_region(head.header(b"authorization"))
         self.component: str | None = None
         self.target_container: str | None = None

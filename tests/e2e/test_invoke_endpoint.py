@@ -182,6 +182,8 @@ def test_a_target_model_needs_a_multi_model_endpoint(runtime: Runtime, echo: str
         {"TargetVariant": "Other"},
         {"TargetContainerHostname": "first"},
         {"CustomAttributes": "x" * 1025},
+        {"ContentType": "x" * 1025},
+        {"Accept": "x" * 1025},
         {"InferenceId": "x" * 65},
         {"InferenceComponentName": "component"},
         {"EnableExplanations": "`true`"},
