@@ -11,7 +11,7 @@
 
     [instances]
     instance_type = "ml.m5.large"
-    count = 2
+    count = 2                       # that the load needs; an environment may keep more
     scale_out_to = 6
 
 Every key may be left out; the environment's default then stands.
@@ -44,7 +44,7 @@ class Sizes:
 
     Args:
         provisioned_concurrency: 0 for none.
-        instance_count: of every endpoint on instances.
+        instance_count: of every endpoint on instances, at least.
         scale_out_to: instances that scaling may add up to.
     """
 

@@ -31,7 +31,8 @@ class Environment:
         name: as ``-c env=`` gives it.
         region: fixed, because image registries differ between regions.
         account: fixed only for the local runtime; elsewhere the deploying credentials decide.
-        instances: of every endpoint on instances; two or more spread over Availability Zones.
+        instances: of every endpoint on instances; two or more spread over Availability Zones, and
+            a measured count below that takes none of them away: it says what the load needs.
         serverless: size of serverless endpoints.
         compared_memory_sizes_mb: of the serverless endpoints in the comparison.
         scale_out_to: instances that scaling may add up to.
@@ -165,6 +166,7 @@ def environment_named(name: str | None, *, settings: Path = SETTINGS) -> Environ
 def _sized(environment: Environment, path: Path) -> Environment:
     found = sizes.read(path)
     serverless, instances = environment.serverless, environment.instances
+    count = max(_first(found.instance_count, instances.count), instances.count)
     units = _first(found.provisioned_concurrency, serverless.provisioned_concurrency)
     try:
         environment = replace(
@@ -177,9 +179,9 @@ def _sized(environment: Environment, path: Path) -> Environment:
             instances=replace(
                 instances,
                 instance_type=_first(found.instance_type, instances.instance_type),
-                count=_first(found.instance_count, instances.count),
+                count=count,
             ),
-            scale_out_to=_first(found.scale_out_to, environment.scale_out_to),
+            scale_out_to=_first(found.scale_out_to, max(environment.scale_out_to, count)),
         )
     except ValueError as error:
         raise SizesError(f"{path}, with the defaults of {environment.name}: {error}") from None

@@ -59,6 +59,24 @@ def test_a_file_changes_what_it_says_and_nothing_else(tmp_path: Path) -> None:
     assert found.instances == default.instances
 
 
+def test_a_measured_count_takes_no_instance_away_that_keeps_an_environment_available(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "prod.toml").write_text("[instances]\ncount = 1\n")
+
+    found = environment_named("prod", settings=tmp_path)
+
+    assert found.instances.count == ENVIRONMENTS["prod"].instances.count == 2
+
+
+def test_more_instances_than_scaling_added_so_far_may_be_measured(tmp_path: Path) -> None:
+    (tmp_path / "dev.toml").write_text("[instances]\ncount = 3\n")
+
+    found = environment_named("dev", settings=tmp_path)
+
+    assert (found.instances.count, found.scale_out_to) == (3, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -67,7 +85,7 @@ def test_a_file_changes_what_it_says_and_nothing_else(tmp_path: Path) -> None:
             r"dev\.toml, with the defaults of dev: provisioned_concurrency must be at most",
         ),
         (
-            "[instances]\ncount = 9",
+            "[instances]\ncount = 9\nscale_out_to = 2",
             r"dev\.toml: instances\.scale_out_to must be at least instances\.count \(9\), got 2",
         ),
     ],
