@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
@@ -16,9 +17,11 @@ FOLDER = Path(__file__).parent.parent / "tests" / "browser"
 NODE_MODULES = FOLDER / "node_modules"
 _PACKAGE = NODE_MODULES / "@sparticuz" / "chromium"
 _UNPACKED = NODE_MODULES / ".cache" / "chromium"
+_LOCK = NODE_MODULES / ".cache" / "chromium.lock"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # The package unpacks the libraries that a bare machine lacks only where this names a runtime.
 _WITH_LIBRARIES = {"AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"}
+_START_TIMEOUT_MS = 180_000
 _UNPACK = "import c from '@sparticuz/chromium'; console.log(await c.executablePath())"
 
 
@@ -35,6 +38,7 @@ def launch(playwright: Playwright) -> Browser | str:
         try:
             return playwright.chromium.launch(
                 executable_path=candidate.executable,
+                timeout=_START_TIMEOUT_MS,
                 args=["--no-sandbox"] if os.geteuid() == 0 else [],
                 env={**os.environ, **candidate.environment},
             )
@@ -65,12 +69,15 @@ def _candidates() -> Iterator[_Candidate]:
 
 def _unpacked(node: str) -> str:
     _UNPACKED.mkdir(parents=True, exist_ok=True)
-    finished = subprocess.run(
-        [node, "--input-type=module", "--eval", _UNPACK],
-        cwd=FOLDER,
-        env={**os.environ, **_WITH_LIBRARIES, "TMPDIR": str(_UNPACKED)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    with _LOCK.open("w") as lock:
+        # The package takes a file that is there for a whole one: two must not unpack at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finished = subprocess.run(
+            [node, "--input-type=module", "--eval", _UNPACK],
+            cwd=FOLDER,
+            env={**os.environ, **_WITH_LIBRARIES, "TMPDIR": str(_UNPACKED)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     return finished.stdout.strip()

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 from benchmarking import comparison
 from benchmarking.records import Run, Sample
 from benchmarking.report import write_report
+from tests.browser.visitor import PATIENCE_MS
 from tests.unit.benchmarking.simulated_run import cold_run, compare_run, concurrency_run, write
 
 Open = Callable[..., Page]
@@ -61,6 +62,7 @@ def open_report(browser: Browser, reports: Path) -> Iterator[Open]:
             viewport={"width": width, "height": 900},
             color_scheme="dark" if scheme == "dark" else "light",
         )
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         address = (reports / name / "report.html").as_uri()

@@ -7,7 +7,7 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, Locator
 
 # The machine may be busy with other tests.
-PATIENCE_MS = 30_000
+PATIENCE_MS = 180_000
 
 
 class Visitor:
