@@ -24,9 +24,10 @@ all_containers: Final[WeakSet[Container]] = WeakSet()
 _SWEEP_INTERVAL_S: Final = 0.25
 # A single worker that answers faster than this gets small requests before it is done with the one
 # in front: waking it for each would cost more than its work. They could go nowhere else meanwhile;
-# a slower one gets none, so that little is worked on for clients that have left.
+# a slower one gets none, so that little is worked on for clients that have left. At 32 connections
+# 4 ahead cost both processes together 48 us per request, 12 cost 39, and 32 no less than that.
 _QUICK_S: Final = 0.001
-_AHEAD: Final = 4
+_AHEAD: Final = 16
 _AHEAD_MAX_BYTES: Final = 16 * 1024
 
 

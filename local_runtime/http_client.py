@@ -168,6 +168,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         "_spool",
         "_stream",
         "_transport",
+        "_unsent",
         "_whole",
         "closed",
         "deadline",
@@ -184,6 +185,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._exchange: Exchange | None = None
         self._ahead: deque[tuple[Exchange, float]] = deque()
         self._queue: Queue | None = None
+        self._unsent: list[Body] = []
         self._since_s = 0.0
         self._part = b""
         self._head: ResponseHead | None = None
@@ -224,7 +226,15 @@ class HttpConnection(asyncio.BufferedProtocol):
         """
         self._ahead.append((exchange, timeout_s))
         self._queue = queue
-        self._write(head, body)
+        if not self._unsent:
+            # What comes in one turn of the loop leaves in one write: the loop makes one of each.
+            self._loop.call_soon(self._flush)
+        self._unsent += (head, body)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(unsent))
 
     def _write(self, head: bytes, body: Body) -> None:
         if len(body) < _ONE_WRITE_BYTES:

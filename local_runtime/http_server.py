@@ -27,6 +27,7 @@ from local_runtime.http_wire import (
     RequestHead,
     status_line,
 )
+from local_runtime.known_heads import KnownHeads
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -59,6 +60,7 @@ class Server:
         self.application = application
         self.timeouts = timeouts
         self.connections: set[Connection] = set()
+        self.heads = KnownHeads()
         self.date_line = b""
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -101,6 +103,7 @@ class Connection(asyncio.BufferedProtocol):
         "_fill",
         "_framing",
         "_held",
+        "_keep_alive",
         "_length",
         "_limit",
         "_loop",
@@ -124,6 +127,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answered = False
         self._chunked_answer = False
         self._closing = False
+        self._keep_alive = True
         self._held = False
         self._sink: Sink | None = None
         self._whole: bytearray | None = None
@@ -157,7 +161,7 @@ class Connection(asyncio.BufferedProtocol):
         # A client that has sent its whole request may close its half and still want the answer.
         if self._request is None or self._framing is not None:
             return False
-        self._request.head.keep_alive = False
+        self._keep_alive = False
         return True
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's signature
@@ -203,6 +207,10 @@ class Connection(asyncio.BufferedProtocol):
             data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: a server ignores empty lines here
         if not data or self._closing:
             return
+        known = self._server.heads.recognize(data)
+        if known is not None:
+            self._open(known, data[known.size :])
+            return
         end = data.find(b"\r\n\r\n")
         if end < 0 or end > MAX_HEAD_BYTES:
             if len(data) > MAX_HEAD_BYTES:
@@ -215,7 +223,7 @@ class Connection(asyncio.BufferedProtocol):
                 self.deadline = latest
             return
         try:
-            head = RequestHead(data[: end + 4])
+            head = self._server.heads.parse(data[: end + 4])
         except MalformedHttpError as error:
             _log.info("refused a malformed request: %s", error)
             self._refuse(400)
@@ -225,6 +233,7 @@ class Connection(asyncio.BufferedProtocol):
     def _open(self, head: RequestHead, rest: bytes) -> None:
         request = self._request = Request(self, head)
         self._answered = False
+        self._keep_alive = head.keep_alive
         length = 0 if head.content_length is None else head.content_length
         if not head.chunked and len(rest) >= length:
             # All of it is here, as is usual for a small request: no need to wait for anything.
@@ -350,7 +359,7 @@ class Connection(asyncio.BufferedProtocol):
             headers,
             self._server.date_line,
             len(body),
-            self._connection_line(request.head),
+            self._connection_line(request.head.version),
         )
         if not body or request.head.method == b"HEAD":
             self._transport.write(head)
@@ -374,8 +383,8 @@ class Connection(asyncio.BufferedProtocol):
             self._chunked_answer = True
             lines.append(b"transfer-encoding: chunked\r\n")
         elif has_body:
-            request.head.keep_alive = False  # to HTTP/1.0 the end of the connection ends the body
-        lines += [self._connection_line(request.head), b"\r\n"]
+            self._keep_alive = False  # to HTTP/1.0 the end of the connection ends the body
+        lines += [self._connection_line(request.head.version), b"\r\n"]
         self._transport.write(b"".join(lines))
 
     def write(self, piece: bytes) -> None:
@@ -413,7 +422,7 @@ class Connection(asyncio.BufferedProtocol):
         request, self._request = self._request, None
         assert request is not None
         self._release()
-        if not request.head.keep_alive:
+        if not self._keep_alive:
             self._closing = True
             self.deadline = self._loop.time() + self._server.timeouts.stall_s
             self._transport.close()
@@ -445,7 +454,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._answered or self._request is None:
             self.close_now()
             return
-        self._request.head.keep_alive = False
+        self._keep_alive = False
         body = b'{"Message": "InternalFailure"}'
         self.respond(
             500, b"content-type: application/json\r\nx-amzn-errortype: InternalFailure\r\n", body
@@ -474,11 +483,10 @@ class Connection(asyncio.BufferedProtocol):
         )
         self._transport.close()
 
-    @staticmethod
-    def _connection_line(head: RequestHead) -> bytes:
-        if not head.keep_alive:
+    def _connection_line(self, version: str) -> bytes:
+        if not self._keep_alive:
             return b"connection: close\r\n"
-        return b"" if head.version == "1.1" else b"connection: keep-alive\r\n"
+        return b"" if version == "1.1" else b"connection: keep-alive\r\n"
 
     def _hold(self) -> None:
         if not self._held and not self._transport.is_closing():

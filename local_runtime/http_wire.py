@@ -66,7 +66,7 @@ class _Head:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._lowered = data.lower()
+        self._lowered: bytes | None = data.lower()
         self._headers: Headers | None = None
         length = self._value(b"\r\ncontent-length:")
         self.content_length = None if length is None else int(length)
@@ -81,24 +81,28 @@ class _Head:
         return self._value(b"\r\n%b:" % name)
 
     def _value(self, needle: bytes) -> bytes | None:
-        start = self._lowered.find(needle)
+        start = self._lower().find(needle)
         if start < 0:
             return None
         start += len(needle)
         return self._data[start : self._data.index(b"\r\n", start)].strip(b" \t")
 
+    def _lower(self) -> bytes:
+        if self._lowered is None:
+            self._lowered = self._data.lower()
+        return self._lowered
+
     def beginning_with(self, prefix: bytes) -> Headers:
         """The headers whose names begin with ``prefix``, in order; both in lower case."""
         needle = b"\r\n%b" % prefix
         found: Headers = []
-        start = self._lowered.find(needle)
+        lowered = self._lower()
+        start = lowered.find(needle)
         while start >= 0:
-            colon = self._lowered.index(b":", start)
+            colon = lowered.index(b":", start)
             end = self._data.index(b"\r\n", colon)
-            found.append(
-                (self._lowered[start + 2 : colon], self._data[colon + 1 : end].strip(b" \t"))
-            )
-            start = self._lowered.find(needle, end)
+            found.append((lowered[start + 2 : colon], self._data[colon + 1 : end].strip(b" \t")))
+            start = lowered.find(needle, end)
         return found
 
     def _keeps_alive(self, version: str) -> bool:
@@ -122,9 +126,13 @@ class _Head:
 
 
 class RequestHead(_Head):
-    """Method, target and headers of one request."""
+    """Method, target and headers of one request.
 
-    __slots__ = ("keep_alive", "method", "target", "version")
+    ``known`` is a head that differs from this one only in what nobody reads, see ``known_heads``;
+    None: there is none.
+    """
+
+    __slots__ = ("keep_alive", "known", "method", "target", "version")
 
     def __init__(self, data: bytes) -> None:
         """Parse ``data``, which ends with the empty line that ends the head.
@@ -140,12 +148,18 @@ class RequestHead(_Head):
         except httptools.HttpParserError as error:
             raise MalformedHttpError(str(error)) from error
         super().__init__(data)
+        self.known: RequestHead | None = None
         # llhttp has made sure that there are three words.
         self.method, self.target, rest = data.split(None, 2)
         self.version: str = "1.1" if rest[:8] == b"HTTP/1.1" else parser.get_http_version()
         self.keep_alive = self._keeps_alive(self.version)
         if self.version not in {"1.1", "1.0"}:
             raise MalformedHttpError(f"HTTP version must be 1.0 or 1.1, got {self.version}")
+
+    @property
+    def size(self) -> int:
+        """Bytes, the empty line at its end included."""
+        return len(self._data)
 
 
 class ResponseHead(_Head):

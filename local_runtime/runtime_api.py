@@ -93,7 +93,12 @@ class RuntimeApi:
             self._async_api.invoke(request, name, region)
             return
         streamed = operation == _STREAM
-        parameters = _Parameters(request.head, streamed=streamed)
+        known = request.head.known
+        parameters = (
+            _Parameters(request.head, streamed=streamed)
+            if known is None
+            else _known_parameters(known, streamed)
+        )
         endpoint = self._endpoints.find(name, parameters.region)
         if endpoint.backlog is not None:
             raise ValidationError(
@@ -359,6 +364,11 @@ class _Parameters:
             f"TargetContainerHostname {self.target_container} not found in endpoint"
             f" {endpoint.name}."
         )
+
+
+@lru_cache(_REMEMBERED)
+def _known_parameters(head: RequestHead, streamed: bool) -> _Parameters:
+    return _Parameters(head, streamed=streamed)
 
 
 @lru_cache(maxsize=4096)

@@ -132,3 +132,33 @@ def test_bytes_behind_the_last_answer_are_no_answer_to_a_later_request(tmp_path:
         ("second", b"b"),
         ("third", b"c"),
     ]
+
+
+class Writes(asyncio.Transport):
+    """Takes what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.taken.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def test_what_is_sent_ahead_in_one_turn_of_the_loop_leaves_in_one_write() -> None:
+    async def run() -> list[bytes]:
+        client, transport = Client(), Writes()
+        connection = HttpConnection(client, 100)
+        connection.connection_made(transport)
+        connection.send(b"head", b"1", Request(client, "first"), 5)
+        for number in (b"2", b"3"):
+            connection.send_ahead(b"head", number, Request(client, "ahead"), 5, client)
+        await asyncio.sleep(0)
+        connection.send_ahead(b"head", b"4", Request(client, "ahead"), 5, client)
+        await asyncio.sleep(0)
+        return transport.taken
+
+    assert asyncio.run(run()) == [b"head1", b"head2head3", b"head4"]
