@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -13,6 +14,10 @@ from local_runtime.http_client import Body
 
 _TIMEOUT_S: Final = 60.0
 _PIECE_BYTES: Final = 1024 * 1024
+# A control plane that has died takes this process with it, to be started again together, or to end:
+# what it would have answered is not to be counted as a failure in the meantime.
+_ABSENCE_S: Final = 15.0
+_RETRY_S: Final = 0.05
 
 
 class ControlLinkError(Exception):
@@ -20,10 +25,16 @@ class ControlLinkError(Exception):
 
 
 class ControlLink:
-    """Sends requests over the control plane's socket."""
+    """Sends requests over the control plane's socket.
 
-    def __init__(self, socket_path: str) -> None:
+    Args:
+        socket_path: where it listens.
+        absence_s: how long to wait for one that does not.
+    """
+
+    def __init__(self, socket_path: str, *, absence_s: float = _ABSENCE_S) -> None:
         self._socket_path = socket_path
+        self._absence_s = absence_s
         self._of_thread = threading.local()
 
     @contextmanager
@@ -32,23 +43,26 @@ class ControlLink:
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request that may be repeated, and give its answer to be read.
 
-        A connection that the other side has closed while it was idle is opened again.
+        A connection that the other side has closed is opened again, while it was idle or before it
+        answered.
 
         Raises:
             ControlLinkError: there is no answer, or it breaks off.
         """
         connection: _UnixConnection | None = getattr(self._of_thread, "connection", None)
-        used_before = connection is not None
         if connection is None:
             connection = self._of_thread.connection = _UnixConnection(self._socket_path)
+        until_s = time.monotonic() + self._absence_s
         try:
-            try:
-                response = _ask(connection, method, target, headers, body)
-            except (ConnectionError, http.client.BadStatusLine):
-                if not used_before:
-                    raise
-                connection.close()
-                response = _ask(connection, method, target, headers, body)
+            while True:
+                try:
+                    response = _ask(connection, method, target, headers, body)
+                    break
+                except (ConnectionError, FileNotFoundError, http.client.BadStatusLine):
+                    connection.close()
+                    if time.monotonic() > until_s:
+                        raise
+                    time.sleep(_RETRY_S)
             yield response
             while response.read(_PIECE_BYTES):
                 pass  # the next request needs the connection

@@ -298,7 +298,7 @@ class Supervisor:
                     _say(str(error))
 
     def _dead_plane(self) -> str | None:
-        """Which plane has ended, and how.
+        """Which plane has ended, and how; without its control plane a data plane is of no use.
 
         Raises:
             RuntimeBrokenError: it is the control plane, and nobody knows what it knew.
@@ -307,6 +307,9 @@ class Supervisor:
         if code is None:
             code = self._poll(self._data)
             return None if code is None else f"the data plane {describe_exit(code)}"
+        if self._data is not None and self._data.poll() is None:
+            self._data.kill()
+            self._data.wait()
         died = f"the control plane {describe_exit(code)}"
         if self._wanted_state_dir is None:
             raise RuntimeBrokenError(
@@ -315,15 +318,9 @@ class Supervisor:
         return died
 
     def _start_again(self) -> None:
-        """Start what has died; without its control plane a data plane begins anew, too."""
+        self._kill_containers()
         if self._poll(self._control) is not None:
-            if self._data is not None and self._data.poll() is None:
-                self._data.kill()
-                self._data.wait()
-            self._kill_containers()
             self._start_control_plane()
-        else:
-            self._kill_containers()
         self._start_data_plane()
 
     def _stop(self) -> None:
