@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,21 @@ def processes() -> Iterator[Process]:
         )
 
 
+def process_count() -> int:
+    """How many processes the machine has."""
+    try:
+        return sum(entry.name.isdigit() for entry in os.scandir(_PROC))
+    except FileNotFoundError:
+        return 0
+
+
+def memory_in_use() -> int:
+    """The bytes of the machine's memory that are not free; files that are kept there count."""
+    if sys.platform != "linux":
+        return 0
+    return _PAGE_BYTES * (os.sysconf("SC_PHYS_PAGES") - os.sysconf("SC_AVPHYS_PAGES"))
+
+
 def _stats() -> Iterator[tuple[int, list[bytes]]]:
     """Every process and the fields that /proc has about it, from the third on."""
     try:
@@ -116,12 +132,21 @@ def _stats() -> Iterator[tuple[int, list[bytes]]]:
         return
     for name in entries:
         try:
-            stat = (_PROC / name / "stat").read_bytes()
+            stat = _content(f"{_PROC}/{name}/stat")
         except OSError:
             continue  # it has ended meanwhile
         # The second field is the program's name in parentheses, which may hold anything.
         # Source: proc_pid_stat(5).
         yield int(name), stat.rpartition(b")")[2].split()
+
+
+def _content(path: str) -> bytes:
+    """A small file of the kernel's: without a file object around it, a third of the work."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
 
 
 def _look(groups: set[int]) -> tuple[dict[int, int], dict[int, int]]:
