@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic  # the loop's clock counts milliseconds
 from typing import Final
 
 from hosting.eviction import DoesNotFitError
@@ -257,7 +258,7 @@ class MultiModelContainer(Container):
             if call.abandoned:
                 call.drop()
                 continue
-            self._record("ModelLoadingWaitTime", waited_s * _MICROSECONDS)
+            self._record("ModelLoadingWaitTime", round(waited_s * _MICROSECONDS))
             lane.submit(call)
         if lane.outstanding == 0:
             self.drained(lane)
@@ -282,9 +283,9 @@ class MultiModelContainer(Container):
         if leaving is not None:
             await asyncio.wait([leaving])
         if name not in self._disk:
-            began_s = self._loop.time()
+            began_s = monotonic()
             await self._fetch(name)
-            self._record("ModelDownloadingTime", (self._loop.time() - began_s) * _MICROSECONDS)
+            self._record("ModelDownloadingTime", round((monotonic() - began_s) * _MICROSECONDS))
         self._disk.use(name)
         try:
             yield
@@ -333,7 +334,7 @@ class MultiModelContainer(Container):
         """Have the container load a model, and evict others until it does."""
         api = self._api()
         while True:
-            began_s = self._loop.time()
+            began_s = monotonic()
             try:
                 loaded = await api.load(model_id(name), self._disk.path(name))
             except AlreadyLoadedError:
@@ -348,7 +349,7 @@ class MultiModelContainer(Container):
                 self._leave_behind(name, None, from_disk=False, held=False)
                 raise
             else:
-                self._record("ModelLoadingTime", (self._loop.time() - began_s) * _MICROSECONDS)
+                self._record("ModelLoadingTime", round((monotonic() - began_s) * _MICROSECONDS))
                 if loaded.memory_bytes is not None:
                     self._leave(self._memory.measured(name, loaded.memory_bytes))
                 return loaded
@@ -465,13 +466,13 @@ class MultiModelContainer(Container):
             del self._emptying[lane]
         if lane is not None:
             lane.close()
-        began_s = self._loop.time()
+        began_s = monotonic()
         try:
             await self._api().unload(model_id(name))
         except (OSError, ConnectionLostError, AnswerTooLargeError, LoadRefusedError) as error:
             _log.warning("%s: model %s was not unloaded: %s", self.title, name, error)
         if held:
-            self._record("ModelUnloadingTime", (self._loop.time() - began_s) * _MICROSECONDS)
+            self._record("ModelUnloadingTime", round((monotonic() - began_s) * _MICROSECONDS))
             self._disk.release(name)
         if from_disk:
             self._disk.forget(name)
