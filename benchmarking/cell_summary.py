@@ -130,7 +130,7 @@ def _state(run: Run, cell: Cell, seen: Observations) -> tuple[CellState, tuple[s
     if cell.infeasible is not None:
         answer = "not-possible", (cell.infeasible,)
     elif cell.error is not None:
-        answer = "failed", (cell.error,)
+        answer = "failed", (wording.brief(cell.error),)
     elif not len(seen) and cell.finished_at is None:
         answer = "not-run", (f"the run is {run.state} and did not come to it",)
     elif not len(seen):

@@ -18,7 +18,8 @@ _STATES = {
 
 def summary_table(summary: Summary) -> str:
     """One line per cell, then what follows from them."""
-    header = ("cell", "requests", "p50", "p95", "p99", "throttled", "cold", "$ per million", "")
+    header = ["cell", "requests", "p50", "p95", "p99", "throttled", "failed", "cold"]
+    header += ["$ per million", ""]
     rows = [_row(cell, summary.recommendation.cell) for cell in summary.cells]
     parts = [columns([header, *rows])]
     reasons = [
@@ -66,7 +67,8 @@ def _row(cell: CellSummary, winner: str | None) -> tuple[str, ...]:
     remark = _STATES.get(cell.state, "")
     if cell.id == winner:
         remark = "recommended"
-    cost = "" if cell.cost is None else wording.usd(cell.cost.per_million.value)
+    if cell.state == "invalid":  # what was measured is the client
+        return (cell.id, f"{cell.requests:,}", *[""] * 7, remark)
     return (
         cell.id,
         f"{cell.requests:,}" if cell.requests else "",
@@ -74,15 +76,15 @@ def _row(cell: CellSummary, winner: str | None) -> tuple[str, ...]:
         _time(cell, "p95"),
         _time(cell, "p99"),
         _share(cell.throttle_share),
+        _share(cell.error_share),
         _share(cell.cold_share),
-        cost,
+        "" if cell.cost is None else wording.usd(cell.cost.per_million.value),
         remark,
     )
 
 
 def _time(cell: CellSummary, quantile: Quantile) -> str:
-    # Of an INVALID cell they would be the client's times.
-    if cell.latency is None or cell.state == "invalid":
+    if cell.latency is None:
         return ""
     value = cell.latency.percentiles.get(quantile)
     return "too few" if value is None else wording.ms(value.value)

@@ -168,5 +168,11 @@ def bounds_share(measure: Bounded) -> str:
     return f"{share(measure.value)} ({' to '.join(ends(measure, 100))})"
 
 
+def brief(text: str) -> str:
+    """Of several lines, such as those of a container's log, the first and the last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return text if len(lines) < 3 else f"{lines[0]} … {lines[-1]}"
+
+
 def _trimmed(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -19,6 +19,7 @@ from benchmarking.summary import (
     summarize,
     write_summary,
 )
+from benchmarking.terminal import summary_table
 from benchmarking.verdict import p99_of
 from tests.unit.benchmarking.simulated_run import (
     BUSY,
@@ -113,6 +114,23 @@ def test_an_invalid_cell_is_never_recommended_and_heads_the_warnings() -> None:
     assert summary.recommendation.cell != "serverless-2048"
     assert summary.cell("serverless-2048").state == "invalid"
     assert summary.warnings[0].startswith("INVALID: Serverless 2048 MB")
+    lines = summary_table(summary).splitlines()
+    (line,) = [line for line in lines if line.startswith("serverless-2048 ")]
+    assert line.split() == [
+        "serverless-2048",
+        f"{summary.cell('serverless-2048').requests:,}",
+        "INVALID",
+    ]
+
+
+def test_of_a_containers_log_the_report_shows_the_first_and_the_last_line() -> None:
+    cell = cell_of(
+        "broken", error="the endpoint is Failed: exit code 1\nTraceback:\n  File\nKeyError: 7\n"
+    )
+
+    (summary,) = summarize(run_of([cell]), []).cells
+
+    assert summary.reasons == ("the endpoint is Failed: exit code 1 … KeyError: 7",)
 
 
 def test_a_partial_run_says_how_much_of_it_there_is() -> None:
