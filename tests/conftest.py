@@ -13,6 +13,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from hypothesis import HealthCheck, settings
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
@@ -20,6 +21,16 @@ import app as cdk_app
 from stacks.environments import environment_named
 
 ROOT = Path(__file__).parent.parent
+
+# The same examples in every run, however long one takes: what fails here fails for everybody. New
+# ones are looked for with ``--hypothesis-profile=default``.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
 
 # A file asset is named by the SHA-256 of its content, so its name changes whenever a handler does.
 # Handlers have their own tests; a template snapshot shows structure.
