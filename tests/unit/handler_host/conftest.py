@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-HANDLER_HOST = Path(__file__).parents[3] / "local_runtime" / "handler_host"
+HANDLER_HOST = Path(__file__).parents[3] / "local_runtime" / "handler_host" / "__main__.py"
 START_DEADLINE_S = 30.0
 
 

@@ -281,6 +281,25 @@ def test_a_handler_may_start_threads_and_processes(serve: Serve, stack: str) -> 
     assert host.invoke().text == "thread process program"
 
 
+def test_a_handler_may_spawn_processes(serve: Serve) -> None:
+    host = serve(
+        "inference",
+        """
+        import helper, multiprocessing
+        def model_fn(model_dir): return None
+        def transform_fn(model, body, content_type, accept):
+            context = multiprocessing.get_context("spawn")
+            queue = context.SimpleQueue()
+            process = context.Process(target=helper.work, args=(queue,))
+            process.start(); process.join()
+            return queue.get() if process.exitcode == 0 else "it failed"
+        """,
+        files={"code/helper.py": "def work(queue): queue.put('done')"},
+    )
+
+    assert host.invoke().text == "done"
+
+
 def test_a_handler_may_use_signals_in_the_main_thread(serve: Serve) -> None:
     host = serve(
         "inference",
