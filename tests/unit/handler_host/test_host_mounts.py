@@ -34,7 +34,32 @@ if os.geteuid() == 0 and ctypes.CDLL(None).prctl(24, 21, 0, 0, 0) != 0:
     raise SystemExit("the capability cannot be dropped")
 os.execv(sys.argv[1], sys.argv[1:])
 """
-WAYS_TO_MOUNT = {"as it is": (), "with a user namespace": (sys.executable, "-c", DROP_PRIVILEGE)}
+# The launcher's command as the order of a process that waits, and serves without another start.
+WAITS = """
+import marshal, os, socket, sys
+launcher = next(at for at, word in enumerate(sys.argv) if word.endswith("launch.py"))
+arguments = sys.argv[launcher + 3 :]
+order = {
+    "arguments": arguments,
+    "environment": dict(os.environ),
+    "cwd": os.getcwd(),
+    "log": os.readlink("/proc/self/fd/1"),
+    "serves": arguments[arguments.index("--") + 3 :],
+}
+ours, theirs = socket.socketpair()
+ours.sendall(marshal.dumps(order))
+ours.shutdown(socket.SHUT_WR)
+os.dup2(theirs.fileno(), 0)
+waiting = [sys.argv[launcher], str(os.getppid()), "-", "--wait", " " * 2048]
+os.execv(sys.executable, [sys.executable, *waiting])
+"""
+_DROPS, _WAITS = (sys.executable, "-c", DROP_PRIVILEGE), (sys.executable, "-c", WAITS)
+WAYS_TO_MOUNT = {
+    "as it is": (),
+    "with a user namespace": _DROPS,
+    "after waiting": _WAITS,
+    "after waiting, with a user namespace": (*_DROPS, *_WAITS),
+}
 
 
 @dataclass
