@@ -61,6 +61,8 @@ def not_served_yet(models: Mapping[str, Any]) -> str | None:
         containers = [primary] if primary is not None else model.get("Containers", [])
         if any("Image" not in container for container in containers):
             asked.append("containers without an Image (ModelPackageName)")
+        if any(container.get("AdditionalModelDataSources") for container in containers):
+            asked.append("AdditionalModelDataSources")
     if not asked:
         return None
     return f"The local runtime does not serve {' and '.join(dict.fromkeys(asked))} yet."

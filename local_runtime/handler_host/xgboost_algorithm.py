@@ -139,8 +139,10 @@ def _load_booster(path: str) -> tuple[Any, bool]:
         try:
             booster.load_model(path)
         except xgboost.core.XGBoostError as error:
+            # FailureReason has room for the reason, or for the library's addresses behind it.
+            reason = str(error).partition("\nStack trace:")[0]
             raise StartupError(
-                f"model {path} cannot be loaded:\npickle: {pickle_error}\nxgboost: {error}"
+                f"model {path} cannot be loaded:\npickle: {pickle_error}\nxgboost: {reason}"
             ) from error
     # one thread per worker: workers are how the container uses more cores
     booster.set_param("nthread", 1)

@@ -171,6 +171,14 @@ def model_fn(model_dir):
         assert "sagemaker-scikit-learn" in reason
         assert "settings.toml" in reason
 
+    def test_model_data_that_is_not_fetched(self, runtime: Runtime) -> None:
+        data = {"S3Uri": "s3://models/more/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+        source = {"ChannelName": "more", "S3DataSource": data}
+
+        reason = runtime.failure(runtime.handler(ECHO, AdditionalModelDataSources=[source]))
+
+        assert "does not serve AdditionalModelDataSources" in reason
+
     def test_requirements_that_cannot_be_installed(self, runtime: Runtime) -> None:
         container = runtime.container(
             {"code/inference.py": ECHO, "code/requirements.txt": "./no-such-folder"}

@@ -234,6 +234,7 @@ def test_a_file_that_is_no_booster_is_refused(refused: Serve) -> None:
     host = refused("xgboost", files={"xgboost-model.json": b"not a model"})
 
     assert "cannot be loaded" in host.log
+    assert "Stack trace" not in host.log
 
 
 def test_an_artifact_with_neither_script_nor_booster_is_refused(refused: Serve) -> None:
