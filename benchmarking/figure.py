@@ -15,6 +15,7 @@ from typing import Final
 Point = tuple[float, float]
 # Series beyond it repeat colours with another dash.
 COLOURS: Final = 8
+_CHARACTER: Final = 6.8  # how wide one is in a text at an axis, in pixels, on average
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +107,11 @@ class Figure:
     top: int = 14
     bottom: int = 46
     _parts: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.y.title:  # it stands beside the longest text at the axis
+            longest = max((len(text) for _, text in self.y.ticks), default=0)
+            self.left = max(self.left, round(26 + longest * _CHARACTER))
 
     def at(self, point: Point) -> Point:
         """Where a point lies, in pixels."""
@@ -245,11 +251,12 @@ class Figure:
             if not self.left - 0.5 <= x <= end + 0.5:
                 continue
             grid.append(f"M{x:g} {self.top}V{floor}")
-            half = len(text) * 3.4 + 4
-            if x - half < taken:  # two texts would run into each other
+            long = len(text) * _CHARACTER
+            anchor = "end" if x + long / 2 > self.width else "middle"
+            start = x - (long if anchor == "end" else long / 2)
+            if start - 4 < taken:  # two texts would run into each other
                 continue
-            taken = x + half
-            anchor = "end" if x + half > self.width else "middle"
+            taken = start + long + 4
             texts.append(_tick(x, floor + 16, text, anchor))
         taken = math.inf
         for value, text in self.y.ticks:

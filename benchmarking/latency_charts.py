@@ -241,7 +241,7 @@ def _spectrum(
         summary="; ".join(f"{each.name}: {_in_words(each)}" for each in drawn),
         width=WIDTHS[variant],
         height=380 if variant == "wide" else 300,
-        x=nines("Share of requests that were at least as fast", highest),
+        x=nines("Share of requests at least as fast", highest),
         y=latency_axis(ends, extra=limit_ms),
     )
     if limit_ms is not None:
