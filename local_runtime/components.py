@@ -11,7 +11,6 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -22,7 +21,7 @@ from local_runtime.component_meter import ComponentMeter
 from local_runtime.containers import Container
 from local_runtime.environment import Machine
 from local_runtime.errors import NoCapacity, NotServableError
-from local_runtime.instance import Instance, InstancePlanner
+from local_runtime.instance import Instance, InstancePlanner, least_busy
 from local_runtime.tasks import together
 
 _log = logging.getLogger(__name__)
@@ -106,6 +105,7 @@ class HostedComponent:
         self._limits = machine.settings.limits
         self._prepare = prepare
         self._entry: Entry | None = None
+        self._turn = 0
         self._done: int | None = None
         self._deployment: int | None = None
         self._blueprint: _Blueprint | None = None
@@ -117,24 +117,17 @@ class HostedComponent:
     # -- requests
 
     def pick_instance(self) -> Copy:
-        """The available copy with the fewest requests.
-
-        Where each is being started again, one that a request waits for.
+        """The copy that answers soonest.
 
         Raises:
             NoCapacity: there is no copy.
         """
-        best: Copy | None = None
-        for copy in self.copies:
-            if copy.available and (best is None or copy.outstanding < best.outstanding):
-                best = copy
-        if best is not None:
-            return best
         if not self.copies:
             if self.meter is not None:
                 self.meter.found_no_copy()
             raise NoCapacity
-        return min(self.copies, key=attrgetter("outstanding"))
+        self._turn += 1
+        return least_busy(self.copies, self._turn)
 
     @property
     def units(self) -> tuple[Copy, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import TypeVar
 
 from local_runtime.containers import Container
 from local_runtime.multi_model import MultiModelContainer
@@ -49,3 +51,20 @@ class Instance:
         """End every process at once."""
         for container in self.containers:
             container.kill()
+
+
+_Unit = TypeVar("_Unit", bound=Instance)
+
+
+def least_busy(instances: Sequence[_Unit], turn: int) -> _Unit:
+    """The available one with the fewest requests; those that have as few take turns.
+
+    Where each is being started again: the one that the fewest wait for.
+    """
+    count = len(instances)
+    best: _Unit | None = None
+    for position in range(turn, turn + count):
+        instance = instances[position % count]
+        if instance.available and (best is None or instance.outstanding < best.outstanding):
+            best = instance
+    return min(instances, key=attrgetter("outstanding")) if best is None else best

@@ -6,7 +6,6 @@ import asyncio
 import random
 import secrets
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Final
 
 from hosting.limits import SERVERLESS_PAYLOAD_MAX_BYTES
@@ -22,7 +21,7 @@ from local_runtime.errors import (
     ServiceUnavailable,
     ValidationError,
 )
-from local_runtime.instance import Instance, InstancePlanner
+from local_runtime.instance import Instance, InstancePlanner, least_busy
 from local_runtime.multi_model import MultiModelContainer
 from local_runtime.request_meter import RequestMeter
 from local_runtime.serverless import ServerlessPlan, ServerlessVariant
@@ -78,6 +77,7 @@ class Variant:
         self._limits = machine.settings.limits
         self.meter: RequestMeter | None = None
         self._wanted = plan.count
+        self._turn = 0
         self.instances = tuple(self._instance() for _ in range(plan.count))
         self._resizing: asyncio.Task[None] | None = None
         self._leaving: dict[Instance, asyncio.Task[None]] = {}
@@ -95,22 +95,15 @@ class Variant:
         return MultiModelContainer(plan, plan.multi_model, self._machine)
 
     def pick_instance(self) -> Instance:
-        """The available instance with the fewest requests.
-
-        Where each is being started again, one that a request waits for.
+        """The instance that answers soonest.
 
         Raises:
             ServiceUnavailable: there is none.
         """
-        best: Instance | None = None
-        for instance in self.instances:
-            if instance.available and (best is None or instance.outstanding < best.outstanding):
-                best = instance
-        if best is not None:
-            return best
         if not self.instances:
             raise ServiceUnavailable(f"variant {self.name} has no instance now; try again")
-        return min(self.instances, key=attrgetter("outstanding"))
+        self._turn += 1
+        return least_busy(self.instances, self._turn)
 
     def pick_instance_for(self, target_model: str) -> Instance:
         """The instance that answers soonest for a model.
