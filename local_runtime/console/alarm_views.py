@@ -11,8 +11,11 @@ from local_runtime.control_plane.cloudwatch import queries
 from local_runtime.control_plane.cloudwatch.alarms import Alarm, AlarmBook
 
 Json = dict[str, Any]
+# The endpoints of inference components, by the components' names.
+Hosts = Mapping[str, str]
 
 _MOST_HISTORY: Final = 100
+_NOWHERE: Final[Hosts] = {}
 _SCALING: Final = ":scalingPolicy:"
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:cloudwatch:[^:\s]*:[^:\s]*:alarm:")
 # What needs somebody comes first.
@@ -25,15 +28,15 @@ _COMPARED: Final = {
 }
 
 
-def in_region(book: AlarmBook, region: str) -> list[Json]:
+def in_region(book: AlarmBook, region: str, hosts: Hosts) -> list[Json]:
     """Every alarm of a region, those that are off first."""
-    return [summary(alarm) for alarm in _ordered(book.in_region(region))]
+    return [summary(alarm, hosts) for alarm in _ordered(book.in_region(region))]
 
 
-def of_endpoint(book: AlarmBook, region: str, endpoint: str) -> list[Json]:
-    """The alarms that watch an endpoint, and composite ones that look at these."""
+def of_endpoint(book: AlarmBook, region: str, endpoint: str, hosts: Hosts) -> list[Json]:
+    """The alarms that watch an endpoint or what it hosts, and composite ones above these."""
     alarms = book.in_region(region)
-    watching = {alarm.name for alarm in alarms if endpoint in _endpoints(alarm)}
+    watching = {alarm.name for alarm in alarms if endpoint in _endpoints(alarm, hosts)}
     grown = True
     while grown:  # composite alarms may look at composite ones
         above = {
@@ -43,7 +46,7 @@ def of_endpoint(book: AlarmBook, region: str, endpoint: str) -> list[Json]:
         }
         grown = not above <= watching
         watching |= above
-    return [summary(alarm) for alarm in _ordered(alarms) if alarm.name in watching]
+    return [summary(alarm, hosts) for alarm in _ordered(alarms) if alarm.name in watching]
 
 
 def by_arn(book: AlarmBook, arns: Iterable[object]) -> list[Json]:
@@ -57,7 +60,7 @@ def by_arn(book: AlarmBook, arns: Iterable[object]) -> list[Json]:
     ]
 
 
-def details(book: AlarmBook, region: str, name: str) -> Json:
+def details(book: AlarmBook, region: str, name: str, hosts: Hosts) -> Json:
     """One alarm with its history, newest first.
 
     Raises:
@@ -78,18 +81,18 @@ def details(book: AlarmBook, region: str, name: str) -> Json:
         if item.alarm == name
     ]
     return {
-        **summary(alarm),
+        **summary(alarm, hosts),
         "history": history[:_MOST_HISTORY],
         "actions": {state: alarm.actions(state) for state in ("ALARM", "OK", "INSUFFICIENT_DATA")},
         "below": [
-            summary(child)
+            summary(child, hosts)
             for each in (() if alarm.composite is None else alarm.composite.alarms)
             if (child := book.find(region, _own_name(each))) is not None
         ],
     }
 
 
-def summary(alarm: Alarm) -> Json:
+def summary(alarm: Alarm, hosts: Hosts = _NOWHERE) -> Json:
     """One line of a list."""
     return {
         "name": alarm.name,
@@ -107,7 +110,7 @@ def summary(alarm: Alarm) -> Json:
         "actions_enabled": alarm.actions_enabled,
         # One that only calls a scaling policy is raised in the ordinary course of things.
         "scales": is_for_scaling(alarm),
-        "endpoints": sorted(_endpoints(alarm)),
+        "endpoints": sorted(_endpoints(alarm, hosts)),
     }
 
 
@@ -154,15 +157,18 @@ def _condition(request: Mapping[str, Any]) -> str:
     )
 
 
-def _endpoints(alarm: Alarm) -> set[str]:
+def _endpoints(alarm: Alarm, hosts: Hosts) -> set[str]:
+    """The endpoints that the dimensions name, and the hosts of components that they name."""
     if alarm.kind != "MetricAlarm":
         return set()
-    return {
-        dimension["Value"]
-        for query in queries.alarm_queries(alarm.request)
-        for dimension in query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", [])
-        if dimension["Name"] == "EndpointName"
-    }
+    found = set()
+    for query in queries.alarm_queries(alarm.request):
+        for dimension in query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", []):
+            if dimension["Name"] == "EndpointName":
+                found.add(dimension["Value"])
+            elif dimension["Name"] == "InferenceComponentName" and dimension["Value"] in hosts:
+                found.add(hosts[dimension["Value"]])
+    return found
 
 
 def _ordered(alarms: Iterable[Alarm]) -> list[Alarm]:

@@ -6,17 +6,19 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from local_runtime.console import alarm_views, log_widget, markdown, metric_widget
+from local_runtime.console import (
+    alarm_views,
+    log_widget,
+    markdown,
+    metric_widget,
+    widget_places,
+)
 from local_runtime.console.faults import WidgetFault, as_object
 from local_runtime.console.log_widget import Groups
-from local_runtime.console.metric_widget import Scene
+from local_runtime.console.scene import Scene
 
 Json = dict[str, Any]
 
-# Source: "Dashboard body structure and syntax": a grid of 24 columns, widgets of 6 by 6 unless
-# they say otherwise.
-COLUMNS: Final = 24
-_DEFAULT_SIZE: Final = 6
 _ELSEWHERE: Final = {
     "custom": "its content comes from a Lambda function, which the local runtime does not run",
     "explorer": "it shows resources found by their tags, which the local runtime does not search",
@@ -44,18 +46,24 @@ def drawn(body: Mapping[str, Any], scene: Scene, groups: Groups) -> list[Json]:
         _widget(number, widget, scene, groups)
         for number, widget in enumerate(body.get("widgets", []), start=1)
     ]
+    widget_places.settle(widgets)
     return sorted(widgets, key=lambda each: (each["y"], each["x"]))
 
 
 def _widget(number: int, widget: object, scene: Scene, groups: Groups) -> Json:
-    document: Json = {"number": number, "type": None, "title": None, **_place({}, number)}
+    document: Json = {
+        "number": number,
+        "type": None,
+        "title": None,
+        **widget_places.read({}, number),
+    }
     try:
         given = as_object(widget, f"widget {number}")
         document["type"] = str(given.get("type"))
         properties = as_object(given.get("properties", {}), "properties")
         title = properties.get("title")
         document["title"] = None if title is None else str(title)
-        document |= _place(given, number)
+        document |= widget_places.read(given, number)
         document |= _content(document["type"], properties, scene, groups)
     except WidgetFault as fault:
         document["fault"] = str(fault)
@@ -91,15 +99,3 @@ def _with_states(alarms: list[Json], properties: Mapping[str, Any]) -> list[Json
     if not isinstance(states, list) or not states:
         return alarms
     return [alarm for alarm in alarms if alarm["state"] in states]
-
-
-def _place(widget: Mapping[str, Any], number: int) -> Json:
-    place: Json = {}
-    for name, default in (("x", 0), ("y", 0), ("width", _DEFAULT_SIZE), ("height", _DEFAULT_SIZE)):
-        value = widget.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise WidgetFault(f"{name} of widget {number} must be a whole number, got {value!r}")
-        place[name] = value
-    place["width"] = min(max(place["width"], 1), COLUMNS)
-    place["x"] = min(place["x"], COLUMNS - place["width"])
-    return place

@@ -8,14 +8,17 @@ from typing import Any, Final
 
 from hosting.endpoint import EndpointKind, EndpointSpec, VariantSpec
 from local_runtime.console import alarm_views
+from local_runtime.console.alarm_views import Hosts
 from local_runtime.console.faults import NotFound
-from local_runtime.console.metric_widget import Scene
-from local_runtime.control_plane.cloudwatch.metric_store import MetricName, MetricStore
+from local_runtime.console.scene import Scene
+from local_runtime.control_plane.cloudwatch.metric_store import MetricStore
 from local_runtime.control_plane.cloudwatch.statistics import Tally, merged
 from local_runtime.control_plane.sagemaker import SageMakerApi
 from local_runtime.control_plane.store import Store
 
 Json = dict[str, Any]
+# Whether metrics of these dimensions are theirs.
+Whose = Callable[[Mapping[str, str]], bool]
 
 _NAMESPACE: Final = "AWS/SageMaker"
 _SPARKS: Final = 40
@@ -35,14 +38,24 @@ class EndpointViews:
         self._store = store
         self._sagemaker = sagemaker
 
+    def hosts(self, region: str) -> dict[str, str]:
+        """The endpoints of inference components, by the components' names."""
+        return {
+            component["name"]: entry["name"]
+            for entry in self._entries()
+            if entry["region"] == region
+            for component in entry["components"]
+        }
+
     def regions(self) -> set[str]:
         """Where endpoints are."""
         return {entry["region"] for entry in self._entries()}
 
     def all(self, scene: Scene) -> list[Json]:
         """A line for each endpoint of a region, by name."""
+        hosts = self.hosts(scene.region)
         found = [
-            self._summary(entry, scene)
+            self._summary(entry, scene, hosts)
             for entry in self._entries()
             if entry["region"] == scene.region
         ]
@@ -55,18 +68,22 @@ class EndpointViews:
             NotFound: the region has none of this name.
         """
         entry = self._entry(name, scene.region)
-        spec = _spec(entry)
+        spec, hosts = _spec(entry), self.hosts(scene.region)
         described = self._sagemaker.call("DescribeEndpoint", {"EndpointName": name}, scene.region)
         return {
-            **self._summary(entry, scene),
+            **self._summary(entry, scene, hosts),
             "arn": described["EndpointArn"],
+            "components": [
+                {"name": each, "numbers": _numbers(scene, _of_component(each), spec.kind)}
+                for each in _hosted(entry)
+            ],
             "containers": [
                 _container(variant, position, scene, name)
                 for variant in spec.variants
                 for position in range(len(variant.model.containers))
             ],
-            "overhead": _timing(scene, name, "OverheadLatency"),
-            "latency": _timing(scene, name, "ModelLatency"),
+            "overhead": _timing(scene, _of_endpoint(name), "OverheadLatency"),
+            "latency": _timing(scene, _of_endpoint(name), "ModelLatency"),
             "is_pipeline": any(variant.model.is_pipeline for variant in spec.variants),
             "is_direct": any(
                 len(variant.model.containers) > 1 and not variant.model.is_pipeline
@@ -74,16 +91,24 @@ class EndpointViews:
             ),
             "artifact_prefix": _artifact_prefix(spec),
             "queue": _queue(spec),
-            "alarms": alarm_views.of_endpoint(scene.alarms, scene.region, name),
+            "alarms": alarm_views.of_endpoint(scene.alarms, scene.region, name, hosts),
         }
 
-    def spec(self, name: str, region: str) -> EndpointSpec:
-        """What an endpoint is made of.
+    def made_of(self, name: str, region: str) -> tuple[EndpointSpec, list[str]]:
+        """What an endpoint is made of, and the names of the components on it.
 
         Raises:
             NotFound: the region has none of this name.
         """
-        return _spec(self._entry(name, region))
+        entry = self._entry(name, region)
+        return _spec(entry), _hosted(entry)
+
+    def deployed_s(self, name: str, region: str) -> float:
+        """When the present configuration came: since then, or since there is the endpoint."""
+        described = self._sagemaker.call("DescribeEndpoint", {"EndpointName": name}, region)
+        config = {"EndpointConfigName": described["EndpointConfigName"]}
+        created = self._sagemaker.call("DescribeEndpointConfig", config, region)["CreationTime"]
+        return float(max(described["CreationTime"], created))
 
     def _entries(self) -> list[Mapping[str, Any]]:
         entries: list[Mapping[str, Any]] = self._store.desired(after=-1, wait_s=0)["endpoints"]
@@ -95,11 +120,11 @@ class EndpointViews:
                 return entry
         raise NotFound(f"no endpoint {name!r} in {region}")
 
-    def _summary(self, entry: Mapping[str, Any], scene: Scene) -> Json:
+    def _summary(self, entry: Mapping[str, Any], scene: Scene, hosts: Hosts) -> Json:
         name, spec = entry["name"], _spec(entry)
         described = self._sagemaker.call("DescribeEndpoint", {"EndpointName": name}, scene.region)
         current = {each["VariantName"]: each for each in described.get("ProductionVariants", [])}
-        alarms = alarm_views.of_endpoint(scene.alarms, scene.region, name)
+        alarms = alarm_views.of_endpoint(scene.alarms, scene.region, name, hosts)
         return {
             "name": name,
             "region": entry["region"],
@@ -113,14 +138,30 @@ class EndpointViews:
                 _variant(variant, current.get(variant.name, {})) for variant in spec.variants
             ],
             "raised": [alarm["name"] for alarm in alarm_views.worth_a_look(alarms)],
-            "numbers": _numbers(
-                scene, name, spec.kind, [each["name"] for each in entry["components"]]
-            ),
+            "numbers": _numbers(scene, _of_endpoint(name, _hosted(entry)), spec.kind),
         }
 
 
 def _spec(entry: Mapping[str, Any]) -> EndpointSpec:
     return EndpointSpec.from_api(entry["name"], entry["config"], entry["models"])
+
+
+def _hosted(entry: Mapping[str, Any]) -> list[str]:
+    """The inference components on an endpoint."""
+    return [each["name"] for each in entry["components"]]
+
+
+def _of_endpoint(endpoint: str, components: Sequence[str] = (), **dimensions: str) -> Whose:
+    """The metrics of an endpoint that have at least these dimensions.
+
+    Those of ``components`` have no dimension but the component's name.
+    """
+    wanted = {"EndpointName": endpoint, **dimensions}.items()
+    return lambda own: wanted <= own.items() or own.get("InferenceComponentName") in components
+
+
+def _of_component(component: str) -> Whose:
+    return lambda own: own.get("InferenceComponentName") == component
 
 
 def _variant(variant: VariantSpec, current: Mapping[str, Any]) -> Json:
@@ -154,10 +195,11 @@ def _container(variant: VariantSpec, position: int, scene: Scene, endpoint: str)
         "model_data": container.model_data_url,
         "program": container.environment.get("SAGEMAKER_PROGRAM"),
         "latency": _timing(
-            scene, endpoint, "ContainerLatency", VariantName=variant.name,
-            ContainerName=container.hostname,
+            scene,
+            _of_endpoint(endpoint, VariantName=variant.name, ContainerName=container.hostname),
+            "ContainerLatency",
         ),
-    }  # fmt: skip
+    }
 
 
 def _artifact_prefix(spec: EndpointSpec) -> str | None:
@@ -180,35 +222,31 @@ def _queue(spec: EndpointSpec) -> Json | None:
     }
 
 
-def _numbers(scene: Scene, endpoint: str, kind: EndpointKind, components: Sequence[str]) -> Json:
+def _numbers(scene: Scene, whose: Whose, kind: EndpointKind) -> Json:
     """Requests, those that failed, and how long models took, over the range."""
     queued = kind == "async"
-    counted = _sum(scene, endpoint, _QUEUED_REQUESTS if queued else _REQUESTS, components)
-    failed = _sum(scene, endpoint, _QUEUED_ERRORS if queued else _ERRORS, components)
+    counted = _sum(scene, whose, _QUEUED_REQUESTS if queued else _REQUESTS)
+    failed = _sum(scene, whose, _QUEUED_ERRORS if queued else _ERRORS)
     return {
         "requests": round(sum(counted.values())),
         "errors": round(sum(failed.values())),
-        "latency": _timing(scene, endpoint, "ModelLatency", components),
+        "latency": _timing(scene, whose, "ModelLatency"),
         "sparks": _sparks(counted, scene),
     }
 
 
-def _sum(
-    scene: Scene, endpoint: str, names: Iterable[str], components: Sequence[str]
-) -> dict[int, float]:
+def _sum(scene: Scene, whose: Whose, names: Iterable[str]) -> dict[int, float]:
     """How many of all variants and components, by minute."""
     total: dict[int, float] = {}
     for name in names:
-        for minute, tally in _tallies(scene, endpoint, name, components).items():
+        for minute, tally in _tallies(scene, whose, name).items():
             total[minute] = total.get(minute, 0.0) + tally.total
     return total
 
 
-def _timing(
-    scene: Scene, endpoint: str, name: str, components: Sequence[str] = (), **dimensions: str
-) -> Json | None:
+def _timing(scene: Scene, whose: Whose, name: str) -> Json | None:
     """How long something took, in seconds; None when it was not measured in the range."""
-    tallies = _tallies(scene, endpoint, name, components, **dimensions)
+    tallies = _tallies(scene, whose, name)
     if not tallies:
         return None
     whole = merged(tallies.values())
@@ -219,28 +257,16 @@ def _timing(
     return document
 
 
-def _tallies(
-    scene: Scene, endpoint: str, name: str, components: Sequence[str] = (), **dimensions: str
-) -> dict[int, Tally]:
-    """The samples of a metric by minute, over every metric that has at least these dimensions.
-
-    Those of ``components`` have no dimension but the component's name.
-    """
-    wanted = {"EndpointName": endpoint, **dimensions}.items()
-
-    def of_endpoint(metric: MetricName) -> bool:
-        return (
-            metric.namespace == _NAMESPACE
-            and metric.name == name
-            and (
-                wanted <= dict(metric.dimensions).items()
-                or dict(metric.dimensions).get("InferenceComponentName") in components
-            )
-        )
-
+def _tallies(scene: Scene, whose: Whose, name: str) -> dict[int, Tally]:
+    """The samples of a metric by minute, over every metric that is theirs."""
     store: MetricStore = scene.store
     found: dict[int, Tally] = {}
-    for metric in store.metrics(scene.region, of_endpoint):
+    for metric in store.metrics(
+        scene.region,
+        lambda one: (
+            one.name == name and one.namespace == _NAMESPACE and whose(dict(one.dimensions))
+        ),
+    ):
         periods = store.periods(
             metric,
             math.floor(scene.range.start_s / _BUCKET_S) * _BUCKET_S,

@@ -11,7 +11,9 @@ from local_runtime.control_plane.container_logs import ContainerLogs
 
 Json = dict[str, Any]
 
-GROUP: Final = "/aws/sagemaker/Endpoints/{endpoint}"
+# The log groups of an endpoint and of an inference component are below these.
+ENDPOINTS: Final = "/aws/sagemaker/Endpoints"
+COMPONENTS: Final = "/aws/sagemaker/InferenceComponents"
 _MOST_STREAMS: Final = 50
 _MOST_LINES: Final = 1000
 _FIRST_LINES: Final = 300

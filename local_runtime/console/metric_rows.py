@@ -46,14 +46,16 @@ def read_rows(listed: object, *, statistic: str) -> list[Row]:
     if not isinstance(listed, list) or not listed:
         raise WidgetFault("metrics must be a list of at least one metric")
     before: list[str] = []
-    taken = {row[-1].get("id") for row in listed if _has_options(row)}
+    taken = {str(row[-1].get("id")) for row in listed if _has_options(row)}
     rows: list[Row] = []
     for number, listed_row in enumerate(listed, start=1):
         if not isinstance(listed_row, list) or not listed_row:
             raise WidgetFault(f"metric {number} must be a list, got {listed_row!r}")
         options: Json = listed_row[-1] if _has_options(listed_row) else {}
         words = listed_row[:-1] if _has_options(listed_row) else listed_row
-        identity = options.get("id", _free_id(number, taken))
+        identity = _word(options, "id", number)
+        if identity is None:
+            identity = _free_id(number, taken)
         query: Json = {"Id": identity}
         if "label" in options:
             query["Label"] = str(options["label"])
@@ -75,7 +77,7 @@ def read_rows(listed: object, *, statistic: str) -> list[Row]:
         rows.append(
             Row(
                 query=query,
-                region=options.get("region"),
+                region=_word(options, "region", number),
                 period_s=_period_s(options.get("period"), number),
                 colour=options.get("color"),
                 axis="right" if options.get("yAxis") == "right" else "left",
@@ -117,6 +119,13 @@ def with_period(row: Row, period_s: int) -> Json:
 
 def _has_options(row: object) -> bool:
     return isinstance(row, list) and bool(row) and isinstance(row[-1], dict)
+
+
+def _word(options: Json, name: str, number: int) -> str | None:
+    value = options.get(name)
+    if value is not None and not isinstance(value, str):
+        raise WidgetFault(f"the {name} of metric {number} must be text, got {value!r}")
+    return value
 
 
 def _free_id(number: int, taken: set[Any]) -> str:

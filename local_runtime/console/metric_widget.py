@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any, Final
 
-from local_runtime.console import labels, overlays
+from local_runtime.console import overlays
 from local_runtime.console.faults import WidgetFault, as_object
+from local_runtime.console.metric_lines import Line, absence, evaluated
 from local_runtime.console.metric_rows import (
     DEFAULT_PERIOD_S,
     DEFAULT_STATISTIC,
     Row,
     read_rows,
     rows_of_queries,
-    with_period,
 )
-from local_runtime.console.time_range import TimeRange
+from local_runtime.console.scene import Scene
 from local_runtime.control_plane.cloudwatch import queries
-from local_runtime.control_plane.cloudwatch.alarms import AlarmBook
-from local_runtime.control_plane.cloudwatch.metric_store import MetricName, MetricStore
-from local_runtime.control_plane.errors import ApiError
 
 Json = dict[str, Any]
 
@@ -41,30 +37,6 @@ _UNITS_BY_LABEL: Final = {
     "%": "Percent",
     "percent": "Percent",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
-    """What widgets are evaluated on.
-
-    ``fixed_periods``: a chart keeps its period however long the range is.
-    """
-
-    store: MetricStore
-    alarms: AlarmBook
-    range: TimeRange
-    region: str
-    fixed_periods: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Line:
-    """One time series that a row came to. Times are period numbers."""
-
-    row: Row
-    label: str
-    points: Mapping[int, float]
-    period_s: int
 
 
 def draw(properties: Mapping[str, Any], scene: Scene) -> Json:
@@ -86,7 +58,7 @@ def draw(properties: Mapping[str, Any], scene: Scene) -> Json:
     region = str(properties.get("region", scene.region))
     whole = bool(properties.get("setPeriodToTimeRange")) and view != "timeSeries"
     period_s = _period_s(properties, rows, scene)
-    lines = _evaluated(rows, region, scene, period_s=period_s, whole=whole)
+    lines, left_out = evaluated(rows, region, scene, period_s=period_s, whole=whole)
     if not whole and properties.get("liveData") is not True:
         lines = [_complete(line, scene) for line in lines]
     stacked = bool(properties.get("stacked")) and view == "timeSeries"
@@ -96,12 +68,13 @@ def draw(properties: Mapping[str, Any], scene: Scene) -> Json:
         "period_s": None if whole else period_s,
         "start_s": scene.range.wall_s(scene.range.start_s),
         "end_s": scene.range.wall_s(scene.range.end_s),
-        "axes": _axes(properties.get("yAxis", {}), lines, region, scene),
+        "axes": _axes(properties.get("yAxis", {}), lines, scene),
         "levels": levels,
         "moments": overlays.vertical(noted),
         "legend": as_object(properties.get("legend", {}), "legend").get("position", "bottom"),
         "sparkline": view == "singleValue" and properties.get("sparkline", True) is not False,
-        "lines": [_line(line, region, scene) for line in lines],
+        "lines": [_line(line, scene) for line in lines],
+        "left_out": left_out,
     }
     for line in document["lines"]:
         if line["unit"] is None:
@@ -143,53 +116,7 @@ def _alarm(arns: object, scene: Scene) -> tuple[list[Row], list[Json]]:
     return rows_of_queries(queries.alarm_queries(alarm.request)), [level]
 
 
-def _evaluated(
-    rows: Sequence[Row], region: str, scene: Scene, *, period_s: int, whole: bool
-) -> list[_Line]:
-    """The visible lines, in the order of the rows."""
-    defaults = labels.default_labels([row.query.get("MetricStat") for row in rows])
-    numbers = {row.query["Id"]: number for number, row in enumerate(rows)}
-    found: dict[int, list[_Line]] = {}
-    regions = {row.region if row.region is not None else region for row in rows}
-    for where in sorted(regions):
-        own = [row for row in rows if (region if row.region is None else row.region) == where]
-        seconds = math.ceil(scene.range.length_s) if whole else period_s
-        asked = [with_period(row, seconds) for row in own]
-        try:
-            answers = (
-                queries.answer_whole(
-                    scene.store, where, asked, scene.range.start_s, scene.range.end_s
-                )
-                if whole
-                else queries.answer(
-                    scene.store,
-                    where,
-                    asked,
-                    scene.range.start_s,
-                    scene.range.end_s,
-                    service_time=True,
-                )
-            )
-        except ApiError as refused:
-            raise WidgetFault(str(refused)) from refused
-        for answer in answers:
-            number = numbers[answer.query["Id"]]
-            row = rows[number]
-            if not row.visible:
-                continue
-            found[number] = [
-                _Line(
-                    row=row,
-                    label=_label(answer.query, series, defaults[number]),
-                    points=series.points,
-                    period_s=answer.period_s,
-                )
-                for series in answer.series
-            ]
-    return [line for number in sorted(found) for line in found[number]]
-
-
-def _complete(line: _Line, scene: Scene) -> _Line:
+def _complete(line: Line, scene: Scene) -> Line:
     """A line without the period that is still under way, which looks like a fall.
 
     CloudWatch leaves it out too, unless the widget has ``liveData``. The first one is shown here:
@@ -204,22 +131,13 @@ def _complete(line: _Line, scene: Scene) -> _Line:
     return replace(line, points=whole) if whole else line
 
 
-def _label(query: Mapping[str, Any], series: Any, default: str) -> str:
-    stat = query.get("MetricStat")
-    if stat is None:
-        default = series.name if series.name else query["Id"]
-    values = [series.points[number] for number in sorted(series.points)]
-    label = query.get("Label", default)
-    return labels.shown(label, values, stat=stat, default=default)
-
-
-def _line(line: _Line, region: str, scene: Scene) -> Json:
+def _line(line: Line, scene: Scene) -> Json:
     values = [line.points[number] for number in sorted(line.points)]
     document: Json = {
         "label": line.label,
         "axis": line.row.axis,
         "colour": line.row.colour,
-        "unit": _unit(line, region, scene),
+        "unit": _unit(line, scene),
         "count": len(values),
     }
     if values:
@@ -231,51 +149,29 @@ def _line(line: _Line, region: str, scene: Scene) -> Json:
             "total": sum(values),
         }
     else:
-        document |= _absence(line, region, scene)
+        document["absence"] = absence(line, scene)
     return document
 
 
-def _absence(line: _Line, region: str, scene: Scene) -> Json:
-    """Since when a line has no values: a moment, or never."""
-    stat = line.row.query.get("MetricStat")
-    if stat is None:
-        return {"absence": {"reason": "expression", "seen_s": None}}
-    where = region if line.row.region is None else line.row.region
-    metric = MetricName.of(where, stat["Metric"])
-    seen_s = scene.store.newest_s(metric)
-    if seen_s is not None:
-        return {"absence": {"reason": "quiet", "seen_s": seen_s}}
-    names = {name for name, _ in metric.dimensions}
-    others = scene.store.metrics(
-        where, lambda one: one.name == metric.name and one.namespace == metric.namespace
-    )
-    known = {tuple(name for name, _ in each.dimensions) for each in others}
-    # The same dimensions with other values are another endpoint's: nothing is wrong with these.
-    if known and names not in map(set, known):
-        listed = [" and ".join(each) if each else "none" for each in sorted(known)]
-        return {"absence": {"reason": "other-dimensions", "seen_s": None, "known": listed}}
-    return {"absence": {"reason": "unknown", "seen_s": None}}
-
-
-def _unit(line: _Line, region: str, scene: Scene) -> str | None:
+def _unit(line: Line, scene: Scene) -> str | None:
     """The unit of the samples; that of counted ones is a count."""
     stat = line.row.query.get("MetricStat")
     if stat is None:
         return None
     if stat["Stat"] == "SampleCount":
         return "Count"
-    where = region if line.row.region is None else line.row.region
-    units = scene.store.units(MetricName.of(where, stat["Metric"]))
+    [metric] = line.sources
+    units = scene.store.units(metric)
     return units[0] if len(units) == 1 and units[0] != "None" else None
 
 
-def _axes(given: object, lines: Sequence[_Line], region: str, scene: Scene) -> Json:
+def _axes(given: object, lines: Sequence[Line], scene: Scene) -> Json:
     sides = as_object(given, "yAxis")
     axes: Json = {}
     for side in ("left", "right"):
         own = [line for line in lines if line.row.axis == side]
         axis = as_object(sides.get(side, {}), f"yAxis.{side}")
-        units = {_unit(line, region, scene) for line in own}
+        units = {_unit(line, scene) for line in own}
         unit = units.pop() if len(units) == 1 else None
         label = axis.get("label")
         named = _UNITS_BY_LABEL.get(str(label).lower())
@@ -301,7 +197,7 @@ def _bound(axis: Mapping[str, Any], name: str, side: str) -> float | None:
     return float(value)
 
 
-def _points(lines: Sequence[_Line], scene: Scene, *, stacked: bool, whole: bool) -> Json:
+def _points(lines: Sequence[Line], scene: Scene, *, stacked: bool, whole: bool) -> Json:
     """The times of all lines, and the values of each at these times."""
     if whole or not any(line.points for line in lines):
         return {"times": [], "values": [[] for _ in lines], "stack": []}

@@ -11,9 +11,9 @@ from typing import Any, Final
 from local_runtime.console import alarm_views, dashboard_views, endpoint_charts
 from local_runtime.console.endpoint_views import EndpointViews, models_below
 from local_runtime.console.faults import BadRequest, NotFound
-from local_runtime.console.log_lines import GROUP, LogLines
-from local_runtime.console.metric_widget import Scene
+from local_runtime.console.log_lines import COMPONENTS, ENDPOINTS, LogLines
 from local_runtime.console.scaling_views import ScalingViews
+from local_runtime.console.scene import Scene
 from local_runtime.console.stored_answers import StoredAnswers
 from local_runtime.console.time_range import DEFAULT, RangeError, TimeRange, range_of_body
 from local_runtime.control_plane.autoscaling_api import AutoscalingApi
@@ -108,25 +108,35 @@ class Pages:
     def overview(self, question: Question, _: str) -> Json:
         """Everything of a region in a line each."""
         scene = self._scene(question, default=_SHORT)
-        alarms = alarm_views.in_region(scene.alarms, scene.region)
+        hosts = self._endpoints.hosts(scene.region)
+        alarms = alarm_views.in_region(scene.alarms, scene.region, hosts)
         return {
             "endpoints": self._endpoints.all(scene),
             "raised": alarm_views.worth_a_look(alarms),
             "watching": sum(not alarm["scales"] for alarm in alarms),
             "dashboards": self._dashboards(scene.region),
-            "activities": self._scaling.newest(scene.region, _NEWEST_ACTIVITIES),
+            "activities": self._scaling.newest(scene.region, _NEWEST_ACTIVITIES, hosts),
         }
 
     def endpoint(self, question: Question, name: str) -> Json:
         """One endpoint: what it is, its numbers, alarms and scaling."""
         scene = self._scene(question, default=_SHORT)
         found = self._endpoints.one(name, scene)
-        return {**found, "scaling": self._scaling.of_endpoint(name, scene.region)}
+        return {**found, "scaling": self._scaling_of(name, scene.region)}
 
     def charts(self, question: Question, name: str) -> Json:
         """The charts of one endpoint."""
         scene = self._scene(question, default=_SHORT)
-        body = endpoint_charts.body(self._endpoints.spec(name, scene.region))
+        spec, components = self._endpoints.made_of(name, scene.region)
+        moments = [
+            (self._endpoints.deployed_s(name, scene.region), "deployed"),
+            *(
+                (activity["begun_s"], "scaled")
+                for activity in self._scaling_of(name, scene.region)["activities"]
+                if not activity["not_scaled"]
+            ),
+        ]
+        body = endpoint_charts.body(spec, components, moments)
         return {"widgets": dashboard_views.drawn(body, scene, self._groups(scene.region))}
 
     def models(self, question: Question, name: str) -> Json:
@@ -142,21 +152,24 @@ class Pages:
         return {"models": models_below(prefix, list_keys)}
 
     def logs(self, question: Question, name: str) -> Json:
-        """What the containers of an endpoint print."""
+        """What the containers of an endpoint print, or those of a component on it."""
         since = question.get("since")
         try:
             since_s = None if since is None else float(since)
         except ValueError:
             raise BadRequest(f"since must be seconds since 1970, got {since!r}") from None
-        lines = LogLines(self._sources.logs, question.region, GROUP.format(endpoint=name))
+        component = question.get("component")
+        group = f"{ENDPOINTS}/{name}" if component is None else f"{COMPONENTS}/{component}"
+        lines = LogLines(self._sources.logs, question.region, group)
         return lines.read(question.get("stream"), question.get("after"), since_s)
 
     def alarm(self, question: Question, name: str) -> Json:
         """One alarm with its history and what it watches; without a name, all."""
         scene = self._scene(question, default=DEFAULT)
+        hosts = self._endpoints.hosts(scene.region)
         if not name:
-            return {"alarms": alarm_views.in_region(scene.alarms, scene.region)}
-        found = alarm_views.details(scene.alarms, scene.region, name)
+            return {"alarms": alarm_views.in_region(scene.alarms, scene.region, hosts)}
+        found = alarm_views.details(scene.alarms, scene.region, name, hosts)
         if found["kind"] == "composite":
             return found
         properties = {"title": "What it watches", "annotations": {"alarms": [found["arn"]]}}
@@ -191,6 +204,9 @@ class Pages:
         return self._objects.read(question.need("location"), question.region)
 
     # -- what the routes share
+
+    def _scaling_of(self, name: str, region: str) -> Json:
+        return self._scaling.of_endpoint(name, region, self._endpoints.hosts(region))
 
     def _scene(self, question: Question, *, default: str, fixed_periods: bool = False) -> Scene:
         metrics = self._sources.cloudwatch.metrics

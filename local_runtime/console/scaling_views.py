@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from local_runtime.control_plane.autoscaling_api import AutoscalingApi
 from local_runtime.control_plane.scaling_records import NAMESPACE
 
 Json = dict[str, Any]
+Hosts = Mapping[str, str]
 
 
 class ScalingViews:
-    """Asks Application Auto Scaling, as a client would."""
+    """Asks Application Auto Scaling, as a client would.
+
+    ``hosts`` are the endpoints of inference components, by the components' names.
+    """
 
     def __init__(self, api: AutoscalingApi) -> None:
         self._api = api
 
-    def of_endpoint(self, endpoint: str, region: str) -> Json:
-        """Targets, policies and activities of an endpoint."""
-        prefix = f"endpoint/{endpoint}/variant/"
+    def of_endpoint(self, endpoint: str, region: str, hosts: Hosts) -> Json:
+        """Targets, policies and activities of an endpoint and of the components on it."""
+
+        def own(listed: Iterable[Json]) -> Iterator[tuple[Json, str]]:
+            for each in listed:
+                owner, scaled = _owner(each["ResourceId"], hosts)
+                if owner == endpoint:
+                    yield each, scaled
+
         targets = self._listed("DescribeScalableTargets", "ScalableTargets", region)
         policies = self._listed("DescribeScalingPolicies", "ScalingPolicies", region)
         return {
             "targets": [
                 {
-                    "variant": target["ResourceId"].removeprefix(prefix),
+                    "scaled": scaled,
                     "dimension": target["ScalableDimension"].rpartition(":")[2],
                     "min": target["MinCapacity"],
                     "max": target["MaxCapacity"],
                 }
-                for target in targets
-                if target["ResourceId"].startswith(prefix)
+                for target, scaled in own(targets)
             ],
-            "policies": [
-                _policy(policy, prefix)
-                for policy in policies
-                if policy["ResourceId"].startswith(prefix)
-            ],
+            "policies": [_policy(policy, scaled) for policy, scaled in own(policies)],
             "activities": [
-                _activity(activity)
-                for activity in self.activities(region)
-                if activity["ResourceId"].startswith(prefix)
+                _activity(activity, hosts) for activity, _ in own(self.activities(region))
             ],
         }
 
@@ -50,10 +53,10 @@ class ScalingViews:
         more = {"IncludeNotScaledActivities": True}
         return self._listed("DescribeScalingActivities", "ScalingActivities", region, **more)
 
-    def newest(self, region: str, limit: int) -> list[Json]:
+    def newest(self, region: str, limit: int, hosts: Hosts) -> list[Json]:
         """A line for each of the newest activities that did something."""
         done = [each for each in self.activities(region) if "NotScaledReasons" not in each]
-        return [_activity(activity) for activity in done[:limit]]
+        return [_activity(activity, hosts) for activity in done[:limit]]
 
     def _listed(self, operation: str, member: str, region: str, **more: Any) -> list[Json]:
         answer = self._api.call(operation, {"ServiceNamespace": NAMESPACE, **more}, region)
@@ -61,11 +64,21 @@ class ScalingViews:
         return listed
 
 
-def _activity(activity: Mapping[str, Any]) -> Json:
-    _, endpoint, _, variant = activity["ResourceId"].split("/")
+def _owner(resource: str, hosts: Hosts) -> tuple[str | None, str]:
+    """The endpoint of what is scaled, and its variant or component; None where it is gone."""
+    match resource.split("/"):
+        case ["endpoint", endpoint, "variant", variant]:
+            return endpoint, variant
+        case [_, component]:
+            return hosts.get(component), component
+    raise AssertionError(f"no resource of SageMaker is called {resource!r}")
+
+
+def _activity(activity: Mapping[str, Any], hosts: Hosts) -> Json:
+    endpoint, scaled = _owner(activity["ResourceId"], hosts)
     return {
         "endpoint": endpoint,
-        "variant": variant,
+        "scaled": scaled,
         "description": activity["Description"],
         "cause": activity["Cause"],
         "status": activity["StatusCode"],
@@ -76,11 +89,11 @@ def _activity(activity: Mapping[str, Any]) -> Json:
     }
 
 
-def _policy(policy: Mapping[str, Any], prefix: str) -> Json:
+def _policy(policy: Mapping[str, Any], scaled: str) -> Json:
     configuration = policy[f"{policy['PolicyType']}PolicyConfiguration"]
     return {
         "name": policy["PolicyName"],
-        "variant": policy["ResourceId"].removeprefix(prefix),
+        "scaled": scaled,
         "type": policy["PolicyType"],
         "rule": _rule(configuration),
         "alarms": [alarm["AlarmName"] for alarm in policy["Alarms"]],

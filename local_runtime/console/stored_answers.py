@@ -12,7 +12,7 @@ from local_runtime.control_plane.local_client import LocalClients
 Json = dict[str, Any]
 
 _SHOWN_BYTES: Final = 256 * 1024
-_MOST_KEYS: Final = 500
+_MOST_KEYS: Final = 1000
 _MISSING: Final = ("NoSuchKey", "NoSuchBucket", "404")
 
 

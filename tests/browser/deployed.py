@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.e2e.conftest import ECHO, IMAGE, REGION, Runtime, archive
+from tests.e2e.conftest import ECHO, IMAGE, REGION, ROLE, Runtime, archive, wait_until
 
 # A minute of the service is a second.
 SPEED = 60
@@ -30,6 +30,7 @@ class Deployed:
     alarm = "errors"
     composite = "unwell"
     dashboard = "inference"
+    component = "small"
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
@@ -40,6 +41,7 @@ class Deployed:
             "serverless": self._serverless(),
             "queued": self._queued(),
             "broken": self._broken(),
+            "host": self._host(),
         }
         for name in creating.values():
             runtime.settled(name)
@@ -49,6 +51,8 @@ class Deployed:
         self.serverless = creating["serverless"]
         self.queued = creating["queued"]
         self.broken = creating["broken"]
+        self.host = creating["host"]
+        self._put_component()
         self._put_alarms()
         self._put_dashboard()
 
@@ -115,6 +119,41 @@ class Deployed:
     def _broken(self) -> str:
         handler = self.runtime.handler("raise OSError('no weights')")
         return self.runtime.create(self.runtime.config(handler))
+
+    def _host(self) -> str:
+        variant = {
+            "VariantName": "AllTraffic",
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+        }
+        return self.runtime.create(self.runtime.config_of([variant], ExecutionRoleArn=ROLE))
+
+    def _put_component(self) -> None:
+        sagemaker = self.runtime.sagemaker
+        model = self.runtime.name("model")
+        sagemaker.create_model(
+            ModelName=model,
+            ExecutionRoleArn=ROLE,
+            PrimaryContainer=self.runtime.handler(_REMARKING),
+        )
+        sagemaker.create_inference_component(
+            InferenceComponentName=self.component,
+            EndpointName=self.host,
+            VariantName="AllTraffic",
+            Specification={
+                "ModelName": model,
+                "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 512},
+            },
+            RuntimeConfig={"CopyCount": 1},
+        )
+        wait_until(
+            lambda: (
+                sagemaker.describe_inference_component(InferenceComponentName=self.component)[
+                    "InferenceComponentStatus"
+                ]
+                == "InService"
+            )
+        )
 
     def _queued(self) -> str:
         config = self.runtime.config_of(

@@ -23,6 +23,10 @@ def _requests(visitor: Visitor, endpoint: str) -> int:
 
 def _send(visitor: Visitor, endpoint: str, payload: str) -> None:
     visitor.go(f"endpoints/{endpoint}/invoke")
+    _send_here(visitor, payload)
+
+
+def _send_here(visitor: Visitor, payload: str) -> None:
     visitor.page.get_by_label("Payload").fill(payload)
     visitor.page.locator("form button[type=submit]").click()
 
@@ -204,3 +208,44 @@ def test_the_colours_follow_the_system_until_somebody_chooses(visit: Visit) -> N
     visitor.page.reload()
     visitor.page.locator("h1").wait_for()
     expect(visitor.page.get_by_role("button", name="Colours: light")).to_be_visible()
+
+
+@WIDTHS
+def test_a_component_is_invoked_and_its_numbers_move(
+    visit: Visit, deployed: Deployed, width: int
+) -> None:
+    visitor = visit(f"endpoints/{deployed.host}?range=P1W", width=width)
+    row = visitor.page.get_by_role("row", name=deployed.component).first
+    visitor.page.get_by_role("link", name=f"Invoke {deployed.component}").click()
+
+    _send_here(visitor, "to a component")
+
+    answer = visitor.page.get_by_role("region", name="Answer", exact=True)
+    expect(answer).to_contain_text("HTTP 200")
+    expect(answer).to_contain_text("to a component")
+    visitor.go(f"endpoints/{deployed.host}?range=P1W")
+    expect(row.locator("td[data-label=Requests]")).not_to_have_text("0")
+    expect(row.locator("td[data-label=Copies]")).to_have_text("1")
+    expect(visitor.page.get_by_label("Requests per minute").first).to_contain_text(
+        deployed.component
+    )
+    visitor.page.get_by_role("link", name=f"Log of {deployed.component}", exact=True).click()
+    expect(visitor.page.locator(".log")).to_contain_text("asked: to a component")
+    assert not visitor.scrolls_sideways
+
+
+def test_an_answer_that_is_too_long_to_show_can_be_saved(visit: Visit, deployed: Deployed) -> None:
+    visitor = visit()
+
+    _send(visitor, deployed.real_time, "long " * 30_000)
+
+    visitor.sees("This is its beginning: 100K of 150K characters.")
+    with visitor.page.expect_download() as saved:
+        visitor.page.get_by_role("link", name="Save the answer").click()
+    assert saved.value.path().stat().st_size == 150_000
+
+
+def test_an_address_that_escapes_nothing_names_nothing(visit: Visit) -> None:
+    visitor = visit("100%")
+
+    visitor.sees("No such page")

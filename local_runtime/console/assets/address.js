@@ -4,9 +4,18 @@
 export function read() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   return {
-    parts: path.split("/").filter(Boolean).map(decodeURIComponent),
+    parts: path.split("/").filter(Boolean).map(decoded),
     parameters: new URLSearchParams(query),
   };
+}
+
+/** An address may be typed by hand, and have a per cent sign that escapes nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** An address in the console; it keeps the region. */

@@ -7,6 +7,8 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.unit.control_plane.conftest import (
     CONTAINER,
     REGION,
@@ -128,3 +130,111 @@ def test_a_file_that_has_not_changed_is_not_sent_again(served: RunningControlPla
     assert body.startswith(b"/*")
     assert headers["content-security-policy"].startswith("default-src 'none'")
     assert (again, nothing) == (304, b"")
+
+
+class _Hosted:
+    """An inference component in service, with a request, an alarm, and a scalable number."""
+
+    def __init__(self, served: RunningControlPlane) -> None:
+        self.endpoint, self.name, self.alarm = fresh("host"), fresh("component"), fresh("alarm")
+        sagemaker = served.client("sagemaker")
+        hosting = {key: value for key, value in variant("-").items() if key != "ModelName"}
+        role = "arn:aws:iam::123456789012:role/execution"
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=self.endpoint, ProductionVariants=[hosting], ExecutionRoleArn=role
+        )
+        sagemaker.create_endpoint(EndpointName=self.endpoint, EndpointConfigName=self.endpoint)
+        sagemaker.get_waiter("endpoint_in_service").wait(
+            EndpointName=self.endpoint, WaiterConfig={"Delay": 1}
+        )
+        sagemaker.create_model(
+            ModelName=self.name, ExecutionRoleArn=role, PrimaryContainer=CONTAINER
+        )
+        sagemaker.create_inference_component(
+            InferenceComponentName=self.name,
+            EndpointName=self.endpoint,
+            Specification={
+                "ModelName": self.name,
+                "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 1024},
+            },
+            RuntimeConfig={"CopyCount": 1},
+        )
+        components = served.store.components
+        generation = components.by_name[REGION, self.name].generation
+        components.report(REGION, self.name, generation, "InService", copies=1, failure_reason=None)
+        self._watch(served)
+
+    def _watch(self, served: RunningControlPlane) -> None:
+        dimensions = [{"Name": "InferenceComponentName", "Value": self.name}]
+        cloudwatch = served.client("cloudwatch")
+        cloudwatch.put_metric_data(
+            Namespace="AWS/SageMaker",
+            MetricData=[{"MetricName": "Invocations", "Dimensions": dimensions, "Value": 3}],
+        )
+        cloudwatch.put_metric_alarm(
+            AlarmName=self.alarm,
+            Namespace="AWS/SageMaker",
+            MetricName="Invocations",
+            Dimensions=dimensions,
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        served.client("application-autoscaling").register_scalable_target(
+            ServiceNamespace="sagemaker",
+            ResourceId=f"inference-component/{self.name}",
+            ScalableDimension="sagemaker:inference-component:DesiredCopyCount",
+            MinCapacity=1,
+            MaxCapacity=3,
+        )
+
+
+@pytest.fixture(scope="module")
+def hosted(served: RunningControlPlane) -> _Hosted:
+    return _Hosted(served)
+
+
+def test_an_endpoint_shows_the_components_on_it(
+    served: RunningControlPlane, hosted: _Hosted
+) -> None:
+    found = _ask(served, f"endpoints/{hosted.endpoint}?region={REGION}")
+
+    [component] = found["components"]
+    assert (component["name"], component["numbers"]["requests"]) == (hosted.name, 3)
+    assert found["numbers"]["requests"] == 3
+    assert [alarm["name"] for alarm in found["alarms"]] == [hosted.alarm]
+    [target] = found["scaling"]["targets"]
+    assert (target["scaled"], target["dimension"], target["max"]) == (
+        hosted.name,
+        "DesiredCopyCount",
+        3,
+    )
+
+
+def test_an_alarm_of_a_component_leads_to_its_endpoint(
+    served: RunningControlPlane, hosted: _Hosted
+) -> None:
+    assert _ask(served, f"alarms/{hosted.alarm}?region={REGION}")["endpoints"] == [hosted.endpoint]
+
+
+def test_a_component_has_lines_in_the_charts_of_its_endpoint(
+    served: RunningControlPlane, hosted: _Hosted
+) -> None:
+    widgets = _ask(served, f"charts/{hosted.endpoint}?region={REGION}")["widgets"]
+
+    assert not any("fault" in widget for widget in widgets)
+    [requests] = [each for each in widgets if each["title"] == "Requests per minute"]
+    assert [(line["label"], line["total"]) for line in requests["lines"]] == [(hosted.name, 3)]
+
+
+def test_the_chart_of_instances_marks_when_the_endpoint_was_deployed(
+    served: RunningControlPlane,
+) -> None:
+    name = _endpoint(served, REGION)
+
+    widgets = _ask(served, f"charts/{name}?region={REGION}")["widgets"]
+
+    [instances] = [each for each in widgets if each["title"] == "Instances"]
+    assert [moment["labels"] for moment in instances["moments"]] == [["deployed"]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from local_runtime.console.dashboard_views import drawn, parsed
 from local_runtime.console.faults import WidgetFault
 from local_runtime.console.log_lines import LogLines
-from local_runtime.console.metric_widget import Scene
+from local_runtime.console.scene import Scene
 from local_runtime.console.time_range import RangeError, TimeRange, range_of_body
 from local_runtime.control_plane.cloudwatch.alarms import AlarmBook
 from local_runtime.control_plane.cloudwatch.metric_store import MetricName, MetricStore
@@ -197,7 +197,7 @@ def test_what_cannot_be_drawn_says_why(properties: dict[str, Any], words: str) -
 def test_one_faulty_widget_leaves_the_others_drawn() -> None:
     widgets: list[object] = [
         {"type": "metric", "y": 6, "properties": {"metrics": [REQUESTS], "period": 60}},
-        {"type": "custom", "properties": {}},
+        {"type": "custom", "y": 0, "properties": {}},
         "nonsense",
         {"type": "text", "y": 12, "properties": {"markdown": "# Hello"}},
     ]
@@ -261,3 +261,96 @@ def test_ranges_are_durations() -> None:
     assert range_of_body({}, now_s=0, speed=1) is None
     with pytest.raises(RangeError, match="must be a duration"):
         TimeRange.read("3 hours", now_s=0, speed=1)
+
+
+def test_a_row_that_cannot_be_evaluated_leaves_the_others_drawn() -> None:
+    document = _draw(
+        {
+            "period": 60,
+            "metrics": [
+                [*REQUESTS, {"id": "m", "stat": "Sum", "label": "Requests"}],
+                [{"expression": "ANOMALY_DETECTION_BAND(m, 2)", "label": "Expected", "id": "band"}],
+                [{"expression": "m * 2", "label": "Twice", "id": "twice"}],
+            ],
+        }
+    )
+
+    assert [(line["label"], line["latest"]) for line in document["lines"]] == [
+        ("Requests", 10),
+        ("Twice", 20),
+    ]
+    [left_out] = document["left_out"]
+    assert left_out["label"] == "Expected"
+    assert "anomaly detection" in left_out["reason"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "seen_s"), [(True, pytest.approx(NOW_S - 90_000)), (False, None)]
+)
+def test_an_expression_without_values_says_since_when(recorded: bool, seen_s: object) -> None:
+    scene = _scene()
+    old = ["AWS/SageMaker", "Invocations", "EndpointName", "old"]
+    if recorded:
+        metric = MetricName(REGION, "AWS/SageMaker", "Invocations", (("EndpointName", "old"),))
+        scene.store.put(metric, NOW_S - 90_000, _sample(1))
+    rows = [
+        [{"expression": "half * 2", "id": "e"}],
+        [{"expression": "m / 2", "id": "half", "visible": False}],
+        [*old, {"id": "m", "visible": False}],
+    ]
+
+    [line] = _draw({"metrics": rows}, scene)["lines"]
+
+    assert line["absence"] == {"reason": "expression", "seen_s": seen_s}
+
+
+@pytest.mark.parametrize("option", ["id", "region"])
+def test_options_of_a_row_are_text(option: str) -> None:
+    fault = _draw({"metrics": [[*REQUESTS, {option: ["m"]}]]})["fault"]
+
+    assert fault == f"the {option} of metric 1 must be text, got ['m']"
+
+
+def _places(*widgets: dict[str, Any]) -> list[tuple[int, int, int]]:
+    shown = [{"type": "text", "properties": {"markdown": ""}, **widget} for widget in widgets]
+    found = drawn({"widgets": shown}, _scene(), lambda group: LogLines(None, REGION, group))
+    assert not any("fault" in each for each in found)
+    return sorted((each["number"], each["x"], each["y"]) for each in found)
+
+
+def test_widgets_without_a_position_follow_one_another() -> None:
+    places = _places({"width": 12}, {"width": 12, "height": 3}, {"width": 6}, {"width": 24})
+
+    assert places == [(1, 0, 0), (2, 12, 0), (3, 0, 6), (4, 0, 12)]
+
+
+def test_a_widget_moves_below_what_is_in_its_way() -> None:
+    places = _places(
+        {"x": 0, "y": 0, "width": 24, "height": 2},
+        {"x": 12, "y": 1, "width": 12},
+        {"x": 0, "y": 1, "width": 12},
+    )
+
+    assert places == [(1, 0, 0), (2, 12, 2), (3, 0, 2)]
+
+
+def test_rows_without_widgets_take_no_room() -> None:
+    assert _places({"x": 0, "y": 0}, {"x": 0, "y": 10**9}) == [(1, 0, 0), (2, 0, 6)]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ({"width": 25}, "width of widget 1 must be a whole number, 1 to 24, got 25"),
+        ({"height": 0}, "height of widget 1 must be a whole number, 1 to 1000, got 0"),
+        ({"x": 24}, "x of widget 1 must be a whole number, 0 to 23, got 24"),
+        ({"y": -1}, "y of widget 1 must be a whole number, 0 or more, got -1"),
+        ({"y": 0.5}, "y of widget 1 must be a whole number, 0 or more, got 0.5"),
+    ],
+)
+def test_a_place_beside_the_grid_is_refused(place: dict[str, Any], message: str) -> None:
+    widget = {"type": "text", "properties": {"markdown": ""}, **place}
+
+    [found] = drawn({"widgets": [widget]}, _scene(), lambda group: LogLines(None, REGION, group))
+
+    assert found["fault"] == message

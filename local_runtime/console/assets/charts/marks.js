@@ -15,7 +15,8 @@ export function marks(plot, { levels, moments, axes }) {
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
   const named = [];  // heights that have a name already
   for (const level of levels) drawLevel(plot, level, axes[level.axis].unit, named);
-  for (const mark of moments) drawMoment(plot, mark);
+  const told = [];  // where names of moments end
+  for (const mark of moments) drawMoment(plot, mark, told);
   ctx.restore();
 }
 
@@ -40,7 +41,7 @@ function drawLevel(plot, level, unit, named) {
   write(plot, name, bbox.left + 6 * devicePixelRatio, high + offsets[near] * devicePixelRatio, "left");
 }
 
-function drawMoment(plot, mark) {
+function drawMoment(plot, mark, told) {
   const { ctx, bbox } = plot;
   const places = mark.values.map((value) => plot.valToPos(value, "x", true));
   const [first, last] = [Math.min(...places), Math.max(...places)];
@@ -49,8 +50,14 @@ function drawMoment(plot, mark) {
   if (mark.fill === "before") ctx.fillRect(bbox.left, bbox.top, first - bbox.left, bbox.height);
   if (mark.fill === "after") ctx.fillRect(last, bbox.top, bbox.left + bbox.width - last, bbox.height);
   stroke(plot, mark.colour ?? MOMENT, places.map((x) => [x, bbox.top, x, bbox.top + bbox.height]));
+  const name = mark.labels.join(" – ") || moment(mark.values[0]);
   const right = first > bbox.left + bbox.width * 0.7;
-  write(plot, mark.labels.join(" – ") || moment(mark.values[0]), first + (right ? -5 : 5) * devicePixelRatio, bbox.top + 13 * devicePixelRatio, right ? "right" : "left");
+  const width = ctx.measureText(name).width;
+  const from = right ? first - width : first;
+  // Names that would cover one another are left to the line alone.
+  if (last < bbox.left || told.some((other) => from < other.to && other.from < from + width)) return;
+  told.push({ from, to: from + width });
+  write(plot, name, first + (right ? -5 : 5) * devicePixelRatio, bbox.top + 13 * devicePixelRatio, right ? "right" : "left");
 }
 
 function stroke({ ctx }, colour, lines) {

@@ -8,6 +8,7 @@ import { badge } from "../parts/badge.js";
 import { facts } from "../parts/facts.js";
 import { heading, rangePicker, tabs } from "../parts/heading.js";
 import { pipeline } from "../parts/pipeline.js";
+import { spark } from "../parts/spark.js";
 import { table } from "../parts/table.js";
 import { widget } from "../charts/widget.js";
 
@@ -33,7 +34,7 @@ export const endpointPage = {
       h("section", { class: "panel", "data-key": "numbers", "aria-label": "Numbers" }, numbers(endpoint, running)),
       endpoint.is_pipeline && pipeline(endpoint, running),
       modelsInMemory(running),
-      components(running),
+      components(endpoint, running),
       variants(endpoint, running),
       h("section", { "data-key": "charts", "aria-label": "Charts", class: "small-boards" },
         charts.map((each) => widget(each))),
@@ -83,17 +84,31 @@ function modelsInMemory(running) {
       container.models.length > 0 && h("ul", { class: "chips" }, container.models.map((name) => h("li", { "data-key": name }, name))))));
 }
 
-function components(running) {
-  const rows = running?.components ?? [];
-  if (rows.length === 0) return null;
+function components(endpoint, running) {
+  if (endpoint.kind !== "inference-component") return null;
+  const live_ = new Map((running?.components ?? []).map((each) => [each.name, each]));
+  const rows = endpoint.components.map((each) => ({ ...each, ...live_.get(each.name) }));
   return h("section", { class: "panel", "data-key": "components", "aria-labelledby": "components-title" },
     h("h2", { id: "components-title" }, "Inference components"),
-    table("Components and their copies", [
-      { title: "Component", cell: (row) => row.name },
-      { title: "Status", cell: (row) => badge(row.status) },
-      { title: "Copies", number: true, cell: (row) => row.copies === row.desired_copies ? number(row.copies) : `${number(row.copies)} of ${number(row.desired_copies)}` },
-      { title: "Last failure", cell: (row) => row.failure_reason ?? "–" },
-    ], rows, { key: (row) => row.name }));
+    rows.length === 0
+      ? h("p", { class: "empty" }, "It hosts none yet: CreateInferenceComponent puts one here.")
+      : table("Components, their copies, and their numbers in the chosen time", [
+        { title: "Component", cell: (row) => row.name },
+        { title: "Status", cell: (row) => badge(row.status) },
+        { title: "Copies", number: true, cell: (row) => row.copies === row.desired_copies ? number(row.copies) : `${number(row.copies)} of ${number(row.desired_copies)}` },
+        { title: "Traffic", cell: (row) => spark(row.numbers.sparks, `${number(row.numbers.requests)} requests in the chosen time`) },
+        { title: "Requests", number: true, cell: (row) => number(row.numbers.requests) },
+        { title: "Errors", number: true, cell: (row) => number(row.numbers.errors) },
+        { title: "Model p50", number: true, cell: (row) => seconds(row.numbers.latency?.p50_s) },
+        { title: "p99", number: true, cell: (row) => seconds(row.numbers.latency?.p99_s) },
+        { title: "Open", cell: (row) => [
+          h("a", { href: to(["endpoints", endpoint.name, "invoke"], { component: row.name }), "aria-label": `Invoke ${row.name}` }, "Invoke"), " ",
+          h("a", { href: to(["endpoints", endpoint.name, "logs"], { component: row.name }), "aria-label": `Log of ${row.name}` }, "Log"),
+        ] },
+      ], rows, { key: (row) => row.name }),
+    rows.filter((row) => row.failure_reason).map((row) =>
+      h("p", { class: "note bad failure", "data-key": `failure-${row.name}`, tabindex: "0", role: "region", "aria-label": `Why ${row.name} has failed` },
+        h("b", null, `${row.name}: `), row.failure_reason)));
 }
 
 function variants(endpoint, running) {
@@ -114,7 +129,7 @@ function variants(endpoint, running) {
           { title: "Requests now", number: true, cell: (row) => row.waiting ? `${row.requests} (${row.waiting} waiting)` : number(row.requests) },
           { title: "Memory", number: true, cell: (row) => bytes(row.memory_bytes) },
           { title: "Processes", cell: (row) => row.pids.join(", ") || "–" },
-          { title: "Log", cell: (row) => h("a", { href: to(["endpoints", endpoint.name, "logs"], { stream: row.log_stream }), "aria-label": `Log of ${row.name} on ${row.instance}` }, "Log") },
+          { title: "Log", cell: (row) => h("a", { href: to(["endpoints", endpoint.name, "logs"], { component: row.component, stream: row.log_stream }), "aria-label": `Log of ${row.component ?? row.name} on ${row.instance}` }, "Log") },
         ], rows, { key: (row) => row.log_stream }));
   });
 }

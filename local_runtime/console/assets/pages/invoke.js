@@ -25,7 +25,7 @@ export const invokePage = {
     return { endpoint, models };
   },
 
-  mount(content, { endpoint, models }, { name, region }) {
+  mount(content, { endpoint, models }, { name, region, parameters }) {
     const queued = endpoint.kind === "async";
     const last = JSON.parse(kept(`request.${name}`, "{}"));
     const payload = h("textarea", { name: "payload", spellcheck: "false", value: last.payload ?? "" });
@@ -35,6 +35,9 @@ export const invokePage = {
     const model = endpoint.kind === "multi-model" ? h("input", { name: "model", list: "models", value: last.model ?? models[0] ?? "", required: true }) : null;
     const variant = endpoint.variants.length > 1 ? choice("variant", endpoint.variants.map((each) => each.name), "by weight") : null;
     const container = endpoint.is_direct ? choice("container", endpoint.containers.map((each) => each.name), null) : null;
+    const component = endpoint.kind === "inference-component" ? choice("component", endpoint.components.map((each) => each.name), null) : null;
+    if (component !== null) component.required = true;
+    if (component !== null && parameters.has("component")) component.value = parameters.get("component");
     const send = h("button", { type: "submit", class: "primary" }, queued ? "Put into the queue" : "Send");
     const result = h("section", { class: "panel", "aria-live": "polite", "aria-label": "Answer", hidden: true });
     let current = 0;
@@ -56,6 +59,7 @@ export const invokePage = {
           model && h("label", null, "Target model", model),
           variant && h("label", null, "Target variant", variant),
           container && h("label", null, "Target container", container),
+          component && h("label", null, "Inference component", component),
           h("datalist", { id: "types" }, TYPES.map((each) => h("option", { value: each }))),
           h("datalist", { id: "models" }, models.map((each) => h("option", { value: each }))),
           h("div", { class: "wide" }, send))),
@@ -77,7 +81,7 @@ export const invokePage = {
         patch(result, h("h2", null, "Answer"), answered(reply));
         result.append(later, lines);
         if (queued && reply.status < 300) await follow(later, reply, mine);
-        await printed(lines, begunS, mine);
+        await printed(lines, { component: component?.value, since: begunS }, mine);
       } catch (error) {
         if (!(error instanceof TypeError)) throw error;  // the browser's word for a connection that failed
         patch(result, h("h2", null, "Answer"), failed(error));
@@ -94,6 +98,7 @@ export const invokePage = {
         [`${PREFIX}Target-Model`]: model?.value,
         [`${PREFIX}Target-Variant`]: variant?.value,
         [`${PREFIX}Target-Container-Hostname`]: container?.value,
+        [`${PREFIX}Inference-Component`]: component?.value,
       };
       return Object.fromEntries(Object.entries(all).filter(([, value]) => value));
     }
@@ -114,17 +119,17 @@ export const invokePage = {
     }
 
     /** What the containers have printed since; they write on their own time. */
-    async function printed(place, sinceS, mine) {
+    async function printed(place, where, mine) {
       await pause(LINES_AFTER_MS);
       if (mine !== current) return;
-      const { lines } = await ask(`logs/${name}`, { region, since: sinceS });
+      const { lines } = await ask(`logs/${name}`, { region, ...where });
       patch(place,
         h("h3", null, "Printed meanwhile"),
         lines.length === 0
           ? h("p", { class: "empty" }, "Its containers have printed nothing.")
           : h("div", { class: "log short", tabindex: "0", role: "region", "aria-label": "Printed meanwhile" },
             h("ol", null, logLines(lines.slice(-MOST_LINES)))),
-        h("p", { class: "small" }, h("a", { href: to(["endpoints", name, "logs"], { since: sinceS }) }, "Log lines since this request")));
+        h("p", { class: "small" }, h("a", { href: to(["endpoints", name, "logs"], where) }, "Log lines since this request")));
     }
 
     return () => {

@@ -22,6 +22,9 @@ export const logsPage = {
 
   mount(content, endpoint, context) {
     const { name, region, parameters } = context;
+    const hosted = (endpoint?.components ?? []).map((each) => each.name);
+    // An endpoint of components has no containers of its own.
+    const component = parameters.get("component") ?? hosted[0] ?? null;
     const stream = parameters.get("stream");
     const since = parameters.get("since");
     const list = h("ol");
@@ -30,6 +33,8 @@ export const logsPage = {
     const follow = h("input", { type: "checkbox", checked: true });
     const wanted = h("input", { type: "search", placeholder: "text", oninput: filter });
     const streams = h("select", { onchange: (event) => { location.hash = here({ stream: event.target.value || null, since: null }); } });
+    const components = h("select", { onchange: (event) => { location.hash = here({ component: event.target.value, stream: null, since: null }); } },
+      hosted.map((each) => h("option", { value: each, selected: each === component }, each)));
     let after = null;
     let lastStream = stream;  // one that was chosen needs no name above its lines
     let timer = null;
@@ -41,6 +46,7 @@ export const logsPage = {
       endpoint && failure(endpoint),
       h("section", { class: "panel", "aria-label": "Log" },
         h("div", { class: "tools" },
+          hosted.length > 0 && h("label", null, "Component", components),
           h("label", null, "Container", streams),
           h("label", null, "Lines with", wanted),
           h("label", null, follow, "Follow the end"),
@@ -81,7 +87,7 @@ export const logsPage = {
 
     async function look() {
       try {
-        const found = await ask(`logs/${name}`, { region, stream, since, after });
+        const found = await ask(`logs/${name}`, { region, component, stream, since, after });
         if (ended) return;
         offer(found.streams);
         add(found.lines);

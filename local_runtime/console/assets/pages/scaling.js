@@ -28,7 +28,7 @@ export const scalingPage = {
           ? h("p", { class: "empty" }, "Its capacity is fixed: no scalable target is registered.")
           : [
             table("Bounds", [
-              { title: "Variant", cell: (each) => each.variant },
+              { title: "Variant or component", cell: (each) => each.scaled },
               { title: "Capacity", cell: (each) => each.dimension },
               { title: "At least", number: true, cell: (each) => number(each.min) },
               { title: "At most", number: true, cell: (each) => number(each.max) },

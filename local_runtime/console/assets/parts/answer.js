@@ -1,7 +1,7 @@
 /* What an endpoint has answered. */
 
 import { h } from "../dom.js";
-import { bytes, seconds } from "../format.js";
+import { bytes, number, seconds } from "../format.js";
 
 const MOST_CHARACTERS = 100_000;
 
@@ -11,6 +11,7 @@ export function answered({ status, headers, content, seconds: took }) {
     h("p", null, h("span", { class: `badge ${status < 300 ? "good" : "bad"}` }, `HTTP ${status}`), " ",
       h("b", null, seconds(took)), h("span", { class: "muted" }, ` in the browser · ${bytes(content.length)}${type ? ` of ${type}` : ""}`)),
     said(text(content)),
+    save(content, type),
     h("details", { class: "data" }, h("summary", null, "Headers"),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Headers of the answer" }, h("table", null,
         h("thead", null, h("tr", null, h("th", { scope: "col" }, "Header"), h("th", { scope: "col" }, "Value"))),
@@ -35,18 +36,41 @@ export function stored(object, location, waited, isFailure) {
   return [
     h("p", null, h("span", { class: `badge ${isFailure ? "bad" : "good"}` }, isFailure ? "Failed" : "Answered"), " ",
       h("b", null, `after ${seconds(waited)}`), h("span", { class: "muted wrap" }, ` · ${object.location}`)),
-    body(object.text),
+    body(object.text, object.whole ? null : object.bytes),
   ];
+}
+
+/** The answer as a file: what is no text, or too long to be read here. */
+function save(content, type) {
+  if (content.length === 0) return null;
+  const link = h("a", {
+    href: "#",
+    download: "answer",
+    onclick: (event) => {
+      if (event.currentTarget.href.startsWith("blob:")) return;
+      event.preventDefault();
+      event.currentTarget.href = URL.createObjectURL(new Blob([content], { type }));
+      event.currentTarget.click();
+    },
+  }, "Save the answer");
+  return h("p", { class: "small" }, link);
 }
 
 export function failed(error) {
   return h("p", { class: "note bad" }, `The runtime did not answer: ${error.message}`);
 }
 
-function body(found) {
+/** `wholeBytes`: how long the body is, where `found` is only its beginning. */
+function body(found, wholeBytes = null) {
   if (found === null) return h("p", { class: "empty" }, "The body is not text.");
   if (found === "") return h("p", { class: "empty" }, "The body is empty.");
-  return h("pre", { class: "body", tabindex: "0", role: "region", "aria-label": "Body" }, indented(found.slice(0, MOST_CHARACTERS)));
+  const shown = indented(found);
+  const cut = shown.length > MOST_CHARACTERS;
+  return [
+    h("pre", { class: "body", tabindex: "0", role: "region", "aria-label": "Body" }, shown.slice(0, MOST_CHARACTERS)),
+    (cut || wholeBytes !== null) && h("p", { class: "small muted" },
+      `This is its beginning: ${number(Math.min(shown.length, MOST_CHARACTERS))} of ${wholeBytes === null ? `${number(shown.length)} characters` : bytes(wholeBytes)}.`),
+  ];
 }
 
 function indented(found) {
