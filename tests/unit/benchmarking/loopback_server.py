@@ -92,13 +92,13 @@ def serving(answer: Answer = ok, tls: ssl.SSLContext | None = None) -> Iterator[
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield server
     finally:
         if thread.is_alive():
             server.stop()
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

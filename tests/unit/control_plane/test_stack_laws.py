@@ -62,7 +62,8 @@ def existing(served: RunningControlPlane, stack: str) -> int:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(st.tuples(templates, broken), min_size=1, max_size=5))
 def test_what_lives_is_what_the_last_good_template_says(

@@ -54,7 +54,7 @@ class Listener:
 
     def wait(self, wanted: Callable[[Heard], bool]) -> Heard:
         with self._came:
-            assert self._came.wait_for(lambda: wanted(self.messages), timeout=10)
+            assert self._came.wait_for(lambda: wanted(self.messages), timeout=60)
             return list(self.messages)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 HANDLER_HOST = Path(__file__).parents[3] / "local_runtime" / "handler_host" / "__main__.py"
-START_DEADLINE_S = 30.0
+START_DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class UnixConnection(http.client.HTTPConnection):
     """http.client over a unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=START_DEADLINE_S)
         self._path = path
 
     def connect(self) -> None:

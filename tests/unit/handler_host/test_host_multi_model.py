@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 HANDLER_HOST = Path(__file__).parents[3] / "local_runtime" / "handler_host"
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 NAMED = """
 import helper
@@ -35,7 +35,7 @@ def transform_fn(model, data, content_type, accept):
 
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=DEADLINE_S)
         self._path = path
 
     def connect(self) -> None:

@@ -92,8 +92,8 @@ def test_a_process_forked_by_the_handler_that_exits_leaves_the_worker_alone(serv
 
 
 def process_is_gone(pid: int) -> bool:
-    """True once the process has ended, within ten seconds."""
-    deadline = time.monotonic() + 10
+    """True once the process has ended, within a minute."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             os.kill(pid, 0)

@@ -202,7 +202,7 @@ def test_joined_gzip_files_and_padding_are_read_as_one(tmp_path: Path) -> None:
     assert (from_bytes(tmp_path, data + bytes(512)) / "noise").stat().st_size == 100_000
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     content=st.dictionaries(
         st.from_regex(r"[a-z]{1,8}", fullmatch=True),

@@ -70,11 +70,11 @@ async def three_requests(folder: Path, answer: bytes) -> AsyncIterator[Client]:
     path = str(folder / "s")
     server = await asyncio.start_unix_server(serve, path)
     client = Client()
-    connection = await connect(UnixAddress(path), client, response_limit=100, timeout_s=5)
-    connection.send(HEAD, b"1", Request(client, "first"), 5)
-    connection.send_ahead(HEAD, b"2", Request(client, "second"), 5, client)
-    connection.send_ahead(HEAD, b"3", Request(client, "third"), 5, client)
-    async with asyncio.timeout(5):
+    connection = await connect(UnixAddress(path), client, response_limit=100, timeout_s=60)
+    connection.send(HEAD, b"1", Request(client, "first"), 60)
+    connection.send_ahead(HEAD, b"2", Request(client, "second"), 60, client)
+    connection.send_ahead(HEAD, b"3", Request(client, "third"), 60, client)
+    async with asyncio.timeout(60):
         await client.closed.wait()
     yield client
     server.close()
@@ -153,7 +153,7 @@ def test_what_is_sent_ahead_in_one_turn_of_the_loop_leaves_in_one_write() -> Non
         client, transport = Client(), Writes()
         connection = HttpConnection(client, 100)
         connection.connection_made(transport)
-        connection.send(b"head", b"1", Request(client, "first"), 5)
+        connection.send(b"head", b"1", Request(client, "first"), 60)
         for number in (b"2", b"3"):
             connection.send_ahead(b"head", number, Request(client, "ahead"), 5, client)
         await asyncio.sleep(0)

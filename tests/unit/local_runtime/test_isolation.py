@@ -98,17 +98,17 @@ class TestWatch:
     def test_a_process_beyond_its_memory_is_killed(
         self, run: Callable[[str], subprocess.Popen[bytes]]
     ) -> None:
-        process = run("import time; held = b'x' * 80_000_000; time.sleep(60)")
+        process = run("import time; held = b'x' * 80_000_000; time.sleep(600)")
         group = WatchIsolation().confine(process.pid, memory_bytes=50 * MIB, cpus=1000.0)
 
-        assert process.wait(timeout=10) == -signal.SIGKILL
+        assert process.wait(timeout=60) == -signal.SIGKILL
         group.ended()
         assert group.out_of_memory
 
     def test_memory_of_its_children_counts(
         self, run: Callable[[str], subprocess.Popen[bytes]]
     ) -> None:
-        code = "held = b'x' * 40_000_000; import time; time.sleep(60)"
+        code = "held = b'x' * 40_000_000; import time; time.sleep(600)"
         process = run(
             "import subprocess, sys\n"
             f"both = [subprocess.Popen([sys.executable, '-S', '-c', {code!r}]) for _ in range(2)]\n"
@@ -116,7 +116,7 @@ class TestWatch:
         )
         group = WatchIsolation().confine(process.pid, memory_bytes=70 * MIB, cpus=1000.0)
 
-        assert process.wait(timeout=10) == -signal.SIGKILL
+        assert process.wait(timeout=60) == -signal.SIGKILL
         group.ended()
 
     def test_a_process_within_its_memory_is_left_alone(
@@ -125,7 +125,7 @@ class TestWatch:
         process = run("held = b'x' * 20_000_000; print(len(held))")
         group = WatchIsolation().confine(process.pid, memory_bytes=100 * MIB, cpus=1000.0)
 
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
         group.ended()
         assert not group.out_of_memory
 
@@ -135,15 +135,16 @@ class TestWatch:
         process = run(
             "import time\n"
             "began = time.perf_counter()\n"
-            "while time.process_time() < 0.3: pass\n"
+            "while time.process_time() < 0.6: pass\n"
             "print(time.perf_counter() - began)"
         )
         group = WatchIsolation().confine(process.pid, memory_bytes=100 * MIB, cpus=0.25)
         group.share_cpu()
 
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=60)
         group.ended()
-        assert float(output) >= 0.8  # 1.2 s less what passed before, and a moment's burst
+        # 2.4 s less what passed before, and the moments in which the watch was held up.
+        assert float(output) >= 1.4
 
     def test_a_process_that_shall_end_is_let_run(
         self, run: Callable[[str], subprocess.Popen[bytes]]
@@ -151,7 +152,7 @@ class TestWatch:
         process = run("while True: pass")
         group = WatchIsolation().confine(process.pid, memory_bytes=100 * MIB, cpus=0.01)
         group.share_cpu()
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + 60
         while _state(process.pid) != "T":
             assert time.monotonic() < deadline_s, "it is never stopped"
             time.sleep(0.005)
@@ -159,7 +160,7 @@ class TestWatch:
         group.release()
         process.terminate()
 
-        assert process.wait(timeout=10) == -signal.SIGTERM
+        assert process.wait(timeout=60) == -signal.SIGTERM
         group.ended()
 
 

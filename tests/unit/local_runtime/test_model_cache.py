@@ -94,7 +94,7 @@ def test_the_model_used_longest_ago_is_deleted_from_a_full_disk(tmp_path: Path) 
         held.release("a")
         await held.fetch("c")
         await held.fetch("b")  # waits for its own deletion
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while held.path("a").exists():  # noqa: ASYNC110 - a thread deletes it
                 await asyncio.sleep(0.001)
         return held

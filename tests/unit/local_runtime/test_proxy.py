@@ -69,6 +69,10 @@ class Upstream(BaseHTTPRequestHandler):
         length = self.headers["Content-Length"]
         if self.path == "/early":
             self._say(b"enough")
+            self.wfile.flush()
+            # What closes now may be heard of before the answer is: the other side shall go first.
+            while self.rfile.read(MEGABYTE):
+                pass
             return
         total = 0
         if length is None:
@@ -116,7 +120,7 @@ def control_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def client(control_socket: str) -> Iterator[http.client.HTTPConnection]:
     with gateway(control_socket) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         yield connection
         connection.close()
 

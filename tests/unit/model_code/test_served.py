@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.unit.model_code.conftest import Answer
 
 HOST = Path(__file__).parents[3] / "local_runtime" / "handler_host"
-START_S = 30.0
+START_S = 120.0
 
 
 class _UnixConnection(http.client.HTTPConnection):
