@@ -170,6 +170,19 @@ class TestColdStarts:
 
         assert asked_s < told["imported_s"] < told["loaded_s"]
 
+    def test_what_waits_for_the_next_cold_start_ends_with_the_data_plane(
+        self, start_runtime: Callable[..., Runtime]
+    ) -> None:
+        own = start_runtime()
+        deploy(own)
+        (waiting,) = wait_until(lambda: own.pids(" --wait "))
+
+        os.kill(own.pids("local_runtime.gateway")[0], signal.SIGKILL)
+
+        wait_until(lambda: waiting not in own.pids(" --wait "))
+        own.stop()
+        assert own.processes() == {}
+
     @pytest.mark.parametrize("kind", ["serverless", "instance"])
     def test_a_handler_has_no_descriptor_of_the_runtime(self, runtime: Runtime, kind: str) -> None:
         serverless = kind == "serverless"

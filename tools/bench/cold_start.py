@@ -1,7 +1,9 @@
 """Cold starts of a serverless endpoint, beside the interpreter that does only what it must.
 
 Both import the same handler with the same libraries and load the same model, in turns, each in a
-process of its own that did not exist before.
+process of its own that has done nothing for a handler before. The runtime's may have started its
+interpreter and the handler host before the request; the bare one starts its interpreter after it,
+and how long that takes stands beside.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ import inference
 inference.model_fn(sys.argv[1])
 os.write(1, b"r")
 """
+# An interpreter that has started, and no more.
+_STARTS: Final = 'import os; os.write(1, b"r")'
 _TRAIN: Final = """\
 import sys
 import joblib, numpy, xgboost
@@ -95,6 +99,7 @@ class _Case:
     endpoint: str
     cold_ms: list[float] = field(default_factory=list)
     bare_ms: list[float] = field(default_factory=list)
+    start_ms: list[float] = field(default_factory=list)
 
 
 class Benchmark:
@@ -117,10 +122,13 @@ class Benchmark:
                 _deploy(started, case)
             for number in range(self._rounds + 1):
                 for case in cases.values():
-                    cold_ms, bare_ms = _ask(started, case.endpoint), _run(python, case.folder)
+                    cold_ms = _ask(started, case.endpoint)
+                    bare_ms = _run(python, _BARE, str(case.folder))
+                    start_ms = _run(python, _STARTS)
                     if number > 0:  # the first reads the files
                         case.cold_ms.append(cold_ms)
                         case.bare_ms.append(bare_ms)
+                        case.start_ms.append(start_ms)
             setup_ms = {name: _setup_ms(started, case.endpoint) for name, case in cases.items()}
         return self._section(cases, setup_ms, installed)
 
@@ -135,6 +143,7 @@ class Benchmark:
                     page.spread(case.cold_ms),
                     f"{setup_ms[name]:.1f}",
                     page.spread(case.bare_ms),
+                    page.spread(case.start_ms),
                 ]
             )
             ratios = [cold / bare for cold, bare in zip(case.cold_ms, case.bare_ms, strict=True)]
@@ -160,8 +169,13 @@ class Benchmark:
         return f"""\
 From a signed InvokeEndpoint request to its answer, on a serverless endpoint whose environment has
 ended; beside it a process of the same interpreter that imports the same handler and loads the same
-model, from its start to the moment that it has. {self._rounds} rounds in turns; ratios are taken
-within a round. {release}, {versions}; the files are in the page cache.
+model, from its start to the moment that it has. Before the request, the runtime may have a process
+that waits with an interpreter and its handler host in it, with no module that a handler imports and
+no model: both are the request's to wait for. What the bare interpreter needs for its own start
+stands beside. {self._rounds} rounds in turns; ratios are taken within a round. {release}, {
+            versions
+        };
+the files are in the page cache.
 {page.machine(command)}
 
 {
@@ -171,6 +185,7 @@ within a round. {release}, {versions}; the files are in the page cache.
                     "cold start, ms",
                     "of which ModelSetupTime, p50, ms",
                     "bare interpreter, ms",
+                    "of which its own start, ms",
                 ),
                 rows,
             )
@@ -232,7 +247,8 @@ def _wait_for_the_end(process: int) -> None:
         time.sleep(0.02)
 
 
-def _run(python: str, folder: Path) -> float:
+def _run(python: str, program: str, *arguments: str) -> float:
+    """From the start of an interpreter to the byte that its program writes; milliseconds."""
     variables = {
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -240,13 +256,13 @@ def _run(python: str, folder: Path) -> float:
     }
     began_s = time.perf_counter()
     with subprocess.Popen(
-        [python, "-c", _BARE, str(folder)], stdout=subprocess.PIPE, env=variables, bufsize=0
+        [python, "-c", program, *arguments], stdout=subprocess.PIPE, env=variables, bufsize=0
     ) as process:
         assert process.stdout is not None, "opened as a pipe"
-        loaded = process.stdout.read(1)
+        written = process.stdout.read(1)
         took_ms = (time.perf_counter() - began_s) * 1000
-    if loaded != b"r":
-        raise RuntimeError(f"the handler in {folder} does not load")
+    if written != b"r":
+        raise RuntimeError(f"{python} fails with {' '.join(arguments)}")
     return took_ms
 
 
