@@ -6,9 +6,12 @@ against.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
+import threading
+import time
 import types
 from collections.abc import Callable, ItemsView, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +22,7 @@ from moto import backends
 from moto.core.utils import camelcase_to_underscores
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
-from moto.sqs.models import Queue
+from moto.sqs.models import Message, Queue, SQSBackend
 
 MOTO_VERSION = "5.2.5"
 
@@ -35,6 +38,7 @@ def apply() -> None:
     ignore_bucket_policy_denials()
     remember_modules()
     ask_queues_for_one_attribute()
+    use_queues_in_turn()
 
 
 def use_path_style(environ: dict[str, Any]) -> None:
@@ -119,6 +123,54 @@ class _Attributes(Mapping[str, Any]):
 
     def items(self) -> ItemsView[str, Any]:
         return self._everything(self._queue).items()
+
+
+def use_queues_in_turn() -> None:
+    """Let several clients use a queue at once.
+
+    moto 5.2.5 deletes a message by putting the others into a new list, and loses one that comes
+    meanwhile; two that receive at once get the same message, or 500 "Set changed size during
+    iteration".
+    """
+    for owner, name in (
+        (Queue, "add_message"),
+        (Queue, "delete_message"),
+        (SQSBackend, "change_message_visibility"),
+        (SQSBackend, "purge_queue"),
+    ):
+        method = getattr(owner, name)
+        setattr(owner, name, _in_turn(getattr(method, "moto", method)))
+    method = SQSBackend.receive_message
+    receive_now = _in_turn(getattr(method, "moto", method))
+
+    def receive(
+        backend: SQSBackend, queue_name: str, count: int, wait_s: int, *more: Any
+    ) -> list[Message]:
+        until_s = time.monotonic() + wait_s
+        while True:
+            found: list[Message] = receive_now(backend, queue_name, count, 0, *more)
+            left_s = until_s - time.monotonic()
+            if found or left_s <= 0:
+                return found
+            # Not longer than a second, as in moto: nobody tells of messages that are visible again.
+            backend.get_queue(queue_name).wait_for_messages(min(1, left_s))  # type: ignore[arg-type]
+
+    receive.moto = receive_now.moto  # type: ignore[attr-defined]
+    SQSBackend.receive_message = receive  # type: ignore[method-assign, assignment]
+
+
+# One for all queues, because a dead letter queue gets messages while its source is looked through.
+_queue_turn = threading.RLock()
+
+
+def _in_turn(method: Callable[..., Any]) -> Any:
+    @functools.wraps(method)
+    def alone(*arguments: Any, **more: Any) -> Any:
+        with _queue_turn:
+            return method(*arguments, **more)
+
+    alone.moto = method  # type: ignore[attr-defined]
+    return alone
 
 
 def shield_cloudformation_package() -> None:
