@@ -98,6 +98,7 @@ class Worker:
         )
         self._socket_path = Path(f"{self._plan.socket_prefix}{index}.sock")
         self._address: Address | None = None
+        self._unready_because = ""
         self._process: ProcessGroup | None = None
         self._connecting: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -167,7 +168,9 @@ class Worker:
             if not ready.done():
                 process.kill()
                 await exited
-                raise ContainerFailedError(f"It was not ready after {plan.startup_timeout_s:g} s.")
+                raise ContainerFailedError(
+                    f"It was not ready after {plan.startup_timeout_s:g} s: {self._unready_because}."
+                )
         except asyncio.CancelledError:
             process.kill()
             await process.exited()
@@ -183,11 +186,21 @@ class Worker:
         while True:
             try:
                 answer = await fetch(address, "GET", "/ping", timeout_s=self._limits.ping_timeout_s)
-            except (OSError, ConnectionLostError, AnswerTooLargeError):
-                pass  # not listening yet; a program that ends is noticed by its exit
+            except TimeoutError:
+                because = f"GET /ping was not answered in {self._limits.ping_timeout_s:g} s"
+            except OSError:  # not listening yet; a program that ends is noticed by its exit
+                because = (
+                    f"nothing listens on port {address.port} (SAGEMAKER_BIND_TO_PORT)"
+                    if isinstance(address, TcpAddress)
+                    else "the handler is still being loaded"
+                )
+            except (ConnectionLostError, AnswerTooLargeError) as error:
+                because = f"GET /ping was not answered: {error}"
             else:
                 if answer.status == 200:
                     return
+                because = f"GET /ping was answered with {answer.status}"
+            self._unready_because = because
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 1.3, _PING_DELAY_MAX_S)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import signal
 import tarfile
 from collections.abc import Callable, Iterator
@@ -333,7 +334,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 TOGETHER = threading.Barrier(8)
-port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
+port = int(os.environ.get("LISTEN_ON", os.environ["SAGEMAKER_BIND_TO_PORT"]))
 ThreadingHTTPServer.request_queue_size = 64
 ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
@@ -400,7 +401,16 @@ cwd = "{tmp_path}"
     ) -> None:
         runtime, name = start_program("startup_timeout_s = 2.0", PING="503")
 
-        assert "was not ready after 2 s" in runtime.settled(name)["FailureReason"]
+        assert "was not ready after 2 s: " in runtime.settled(name)["FailureReason"]
+
+    def test_a_program_that_listens_elsewhere_is_told_where_it_should(
+        self, start_program: Callable[..., tuple[Runtime, str]]
+    ) -> None:
+        runtime, name = start_program("startup_timeout_s = 2.0", LISTEN_ON="0")
+
+        reason = runtime.settled(name)["FailureReason"]
+
+        assert re.search(r"nothing listens on port \d+ \(SAGEMAKER_BIND_TO_PORT\)", reason)
 
 
 class TestArchivesThatWouldDoHarm:
