@@ -33,7 +33,7 @@ def parsed(text: str) -> Json:
     """
     try:
         body = json.loads(text)
-    except ValueError as fault:
+    except (ValueError, RecursionError) as fault:
         raise WidgetFault(f"the dashboard's body is not JSON: {fault}") from fault
     if not isinstance(body, dict) or not isinstance(body.get("widgets", []), list):
         raise WidgetFault("the dashboard's body must be an object with a list of widgets")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -25,6 +26,8 @@ Json = dict[str, Any]
 VIEWS: Final = ("timeSeries", "singleValue", "gauge", "bar", "pie", "table")
 # A grid of periods that is longer than this has its gaps left out.
 _MOST_POINTS: Final = 2000
+# As many as one answer of GetMetricData holds; more would keep the runtime busy for minutes.
+_MOST_VALUES: Final = 100_800
 # What an axis' label says about values that have no unit themselves: results of expressions.
 _UNITS_BY_LABEL: Final = {
     "µs": "Microseconds",
@@ -94,7 +97,14 @@ def _period_s(properties: Mapping[str, Any], rows: Iterable[Row], scene: Scene) 
     if not isinstance(default, int) or isinstance(default, bool) or default < 1:
         raise WidgetFault(f"period must be seconds, got {default!r}")
     longest = max(wanted) if wanted else default
-    return scene.range.period_s(longest, fixed=scene.fixed_periods)
+    period_s = scene.range.period_s(longest, fixed=scene.fixed_periods)
+    values = math.ceil(scene.range.length_s / period_s)
+    if values > _MOST_VALUES:
+        raise WidgetFault(
+            f"a period of {period_s} s makes {values:,} values in this time, and {_MOST_VALUES:,}"
+            " are drawn at most: choose a shorter time"
+        )
+    return period_s
 
 
 def _alarm(arns: object, scene: Scene) -> tuple[list[Row], list[Json]]:

@@ -159,7 +159,7 @@ class Dashboards:
 def _parsed(body: str) -> Json:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of brackets in brackets, thousands deep
         document = None
     if not isinstance(document, dict):
         raise DashboardInvalidInputError("The field DashboardBody must be a valid JSON object")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -354,3 +355,11 @@ def test_a_place_beside_the_grid_is_refused(place: dict[str, Any], message: str)
     [found] = drawn({"widgets": [widget]}, _scene(), lambda group: LogLines(None, REGION, group))
 
     assert found["fault"] == message
+
+
+def test_a_fixed_period_makes_no_more_values_than_can_be_drawn() -> None:
+    scene = replace(_scene(hours=90 * 24), fixed_periods=True)
+
+    fault = _draw({"metrics": [REQUESTS], "period": 1}, scene)["fault"]
+
+    assert fault.startswith("a period of 1 s makes 7,776,000 values in this time, and 100,800 are")
