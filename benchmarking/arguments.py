@@ -61,7 +61,7 @@ and throttles <= --throttle-share at --rate. Tests end as soon as their samples 
 _USAGE: Final = """\
 %(prog)s (--model-name NAME | --stack NAME [--env ENV]) --payloads FILE.jsonl --out DIR
        [options]"""
-_DEFAULT_RATE: Final = 5.0
+_DEFAULT_RATE: Final = 10.0  # in the default minute enough requests for a p99 with bounds
 # Endpoints begin cold. What is offered a steady load is judged by how it is then; what a cold start
 # costs is ``cold``'s question. One request after the other is cold at the first one alone.
 _WARM_UP_S: Final[dict[Verb, float]] = {

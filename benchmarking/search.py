@@ -6,8 +6,9 @@ its latency on average, and Erlang's loss formula (Little's law with chance in i
 places such requests need. Sizes are bisected. Then MaxConcurrency starts at what the formula says
 for the measured time, is halved or doubled until it brackets the limit, and bisected.
 
-A test ends as soon as its samples decide, either way. Looks are spaced by doubling and share the
-error among them, so that looking often does not make a wrong answer likely.
+A test ends early where its samples leave no doubt, either way. Otherwise it is decided at its end,
+with the confidence of every other bound, by the rule of the report (``verdict``). Early looks ask
+for so much more that they hardly add to the error (Haybittle 1971, Peto et al. 1976).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from hosting import limits
 _BEYOND_P99: Final = 0.01
 _DEFAULT_THROTTLE_SHARE: Final = 0.01
 _FIRST_LOOK: Final = 100
+_EARLY_CONFIDENCE: Final = 0.998
 _MOST: Final = int(limits.SERVERLESS_MAX_CONCURRENCY.maximum or 0)
 
 
@@ -58,7 +60,9 @@ class Goal:
             throttle_share=_DEFAULT_THROTTLE_SHARE if share is None else share,
         )
 
-    def verdict(self, samples: Sequence[Sample], *, looks: int = 1) -> bool | None:
+    def verdict(
+        self, samples: Sequence[Sample], confidence: float = statistics.CONFIDENCE
+    ) -> bool | None:
         """Whether the samples show that it is met, or that it is missed, or neither."""
         throttled = [each.outcome == "throttle" for each in samples]
         slow = [
@@ -66,7 +70,6 @@ class Goal:
             for each in samples
             if each.outcome != "throttle"
         ]
-        confidence = 1 - (1 - statistics.CONFIDENCE) / looks
         parts = [
             _within(throttled, self.throttle_share, confidence),
             _within(slow, _BEYOND_P99, confidence) if slow else False,
@@ -77,8 +80,20 @@ class Goal:
 
 
 def trials(settings: Settings, flight: Preflight) -> list[Trial]:
-    """About what a search takes: which tests it makes depends on their answers."""
+    """About what a search takes: which tests it makes depends on their answers.
+
+    Raises:
+        RefusedError: there is nothing to search for, or no test could ever show it.
+    """
     goal, measurement = Goal.of(settings), settings.open_loop()
+    assert measurement.arrivals is not None, "an open loop has arrivals"
+    measured = sum(offset_s >= measurement.warm_up_s for offset_s in measurement.arrivals)
+    needed = statistics.minimum_count(99)
+    if measured < needed:
+        raise RefusedError(
+            f"each test must have at least {needed} requests after its warm-up to show a p99, got"
+            f" {measured}: take a longer --duration or a higher --rate"
+        )
     most = places_for(settings.rate, goal.latency_s, goal.throttle_share)
     sizes = sorted(settings.memory_sizes)
     steps = len(sizes) if settings.exhaustive else math.ceil(math.log2(len(sizes) + 1))
@@ -125,8 +140,6 @@ class _Tests:
         self._flight = flight
         self._measurement = measurement
         self._goal = goal
-        planned = measurement.expected_requests(service_s=0.0)
-        self._looks = max(1, math.ceil(math.log2(max(planned, 1) / _FIRST_LOOK)) + 1)
 
     def all_of(self, sizes: Sequence[int], concurrency: int) -> None:
         """Test all sizes, deployed together."""
@@ -134,7 +147,7 @@ class _Tests:
 
     def met(self, size: int, concurrency: int) -> bool:
         """Whether the samples show that the goal is met; undecided is not."""
-        return self._goal.verdict(self._samples(size, concurrency), looks=self._looks) is True
+        return self._goal.verdict(self._samples(size, concurrency)) is True
 
     def mean_s(self, size: int, concurrency: int) -> float:
         """How long a request takes on average."""
@@ -153,7 +166,7 @@ class _Tests:
 
     def _measure(self, sizes: Sequence[tuple[int, int]]) -> str | None:
         planned = [_trial(self._flight, self._measurement, *each) for each in sizes]
-        cells = self._experiment.measure(planned, enough=_enough(self._goal, self._looks))
+        cells = self._experiment.measure(planned, enough=_enough(self._goal))
         if not cells or cells[0].error is not None:
             return None
         client = cells[0].client
@@ -166,7 +179,7 @@ class _Tests:
         return cells[0].id
 
 
-def _enough(goal: Goal, looks: int) -> Callable[[list[Sample]], bool]:
+def _enough(goal: Goal) -> Callable[[list[Sample]], bool]:
     """Looks after 100, 200, 400 … requests."""
 
     def decided(samples: list[Sample]) -> bool:
@@ -174,7 +187,7 @@ def _enough(goal: Goal, looks: int) -> Callable[[list[Sample]], bool]:
         if rest or ratio & (ratio - 1):
             return False
         in_order = sorted(samples, key=lambda each: each.number)
-        return goal.verdict(in_order, looks=looks) is not None
+        return goal.verdict(in_order, _EARLY_CONFIDENCE) is not None
 
     return decided
 

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarking.errors import RefusedError
+from benchmarking.preflight import Preflight
 from benchmarking.records import Objective, Outcome, Sample
-from benchmarking.search import Goal, narrow, places_for, smallest
+from benchmarking.search import Goal, narrow, places_for, smallest, trials
 from benchmarking.settings import Settings
 
 GOAL = Goal(latency_s=0.2, throttle_share=0.01)
@@ -51,11 +53,11 @@ def test_samples_decide_when_their_bounds_do() -> None:
     assert GOAL.verdict(samples(2000, slow=20)) is None
 
 
-def test_more_looks_ask_for_more_evidence() -> None:
+def test_an_early_end_asks_for_more_evidence() -> None:
     found = samples(400)
 
-    assert GOAL.verdict(found, looks=1) is True
-    assert GOAL.verdict(found, looks=10) is None
+    assert GOAL.verdict(found) is True
+    assert GOAL.verdict(found, 0.998) is None
 
 
 def test_an_endpoint_that_throttles_everything_misses() -> None:
@@ -100,3 +102,21 @@ def test_a_search_needs_something_to_search_for() -> None:
 
     found = Goal.of(replace(settings, objective=Objective(latency_p99_ms=200)))
     assert found == Goal(latency_s=0.2, throttle_share=0.01)
+
+
+def test_a_search_whose_tests_could_never_show_a_p99_is_refused() -> None:
+    settings = Settings(
+        verb="search",
+        model_name="m",
+        payloads="p",
+        region="r",
+        objective=Objective(latency_p99_ms=200),
+        arrival="poisson",
+        rates=(10.0,),
+        duration_s=35.0,
+        warm_up_s=30.0,
+    )
+    with pytest.raises(
+        RefusedError, match=r"at least 368 requests after its warm-up .* got 3\d\d:"
+    ):
+        trials(settings, cast("Preflight", None))
