@@ -11,6 +11,8 @@ numbers got wrong is mended:
 - ``metrics_with_cost.csv`` keeps ``memory_size``. Costs use the run's dated prices.
 - ``cost_savings_summary.csv`` compares with an instance only if the run measured one.
 
+- Cells in which the client was the bottleneck are in the raw results alone.
+
 New columns follow the old ones. There are no images: the report holds the charts.
 """
 
@@ -72,18 +74,19 @@ def write_layout(folder: Path) -> tuple[Path, ...]:
     stage = "concurrency" if analysis.run.verb == "concurrency" else "stability"
     raw = folder / f"{stage}_benchmark_raw_results"
     summary = folder / f"{stage}_benchmark_summary_results"
+    reported = [cell for cell in cells if analysis.summary.cell(cell.id).state != "invalid"]
     if stage == "concurrency":
-        name, rows = "concurrency_benchmark_summary", _concurrency_summary(cells, by_cell)
+        name, rows = "concurrency_benchmark_summary", _concurrency_summary(reported, by_cell)
     else:
-        name, rows = "invocation_benchmark_summary", _stability_summary(cells, by_cell)
+        name, rows = "invocation_benchmark_summary", _stability_summary(reported, by_cell)
     written = [
         _write(raw / INVOCATIONS, [r for c in cells for r in _requests(c, by_cell[c.id], stage)]),
         _write(raw / METRICS, [row for cell in cells for row in _metrics(cell, stage)]),
         _write(summary / f"{name}.csv", rows),
-        _write(summary / "endpoint_metrics_summary.csv", [_metric_row(c, stage) for c in cells]),
+        _write(summary / "endpoint_metrics_summary.csv", [_metric_row(c, stage) for c in reported]),
     ]
     if stage == "stability":
-        written += _costs(folder / "cost_analysis_summary_results", analysis, cells)
+        written += _costs(folder / "cost_analysis_summary_results", analysis, reported)
     report = folder / "benchmarking_report" / "benchmarking_report.html"
     if (folder / REPORT_FILE).is_file():
         report.parent.mkdir(exist_ok=True)
@@ -271,7 +274,11 @@ def _costs(folder: Path, analysis: Analysis, cells: Sequence[Cell]) -> list[Path
 
 def _savings(analysis: Analysis) -> list[Row]:
     """The recommended serverless size against the instance that the run measured."""
-    cells = [cell for cell in analysis.summary.cells if cell.id in analysis.curves]
+    cells = [
+        cell
+        for cell in analysis.summary.cells
+        if cell.id in analysis.curves and cell.state != "invalid"
+    ]
     serverless = _first(cells, "serverless", analysis.summary.recommendation.cell)
     instance = _first(cells, "real-time", analysis.summary.recommendation.cell)
     if serverless is None or instance is None:

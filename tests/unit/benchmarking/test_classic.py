@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,13 @@ from benchmarking.classic_import import import_results
 from benchmarking.records import Cell, RecordError, read_run, read_samples
 from benchmarking.report import write_report
 from benchmarking.summary import analyze_folder
-from tests.unit.benchmarking.simulated_run import compare_run, concurrency_run, run_of, write
+from tests.unit.benchmarking.simulated_run import (
+    BUSY,
+    compare_run,
+    concurrency_run,
+    run_of,
+    write,
+)
 
 STABILITY = """\
 invocation_latency,response_size,throttle_exception,insufficient_memory_error,other_model_error,\
@@ -61,6 +68,24 @@ def test_stability_has_the_old_folders_and_columns(tmp_path: Path) -> None:
     }
     raw = rows(folder / "stability_benchmark_raw_results" / "invocation_benchmark_results.csv")
     assert list(raw[0])[:9] == STABILITY.splitlines()[0].split(",")
+
+
+def test_what_measured_the_client_is_in_the_raw_results_alone(tmp_path: Path) -> None:
+    run, samples = compare_run(duration_s=20.0)
+    first = dataclasses.replace(run.cells[0], client=BUSY)
+    spoiled = dataclasses.replace(run, cells=(first, *run.cells[1:]))
+    folder = write(tmp_path / "run", spoiled, samples)
+
+    write_layout(folder)
+
+    raw = rows(folder / "stability_benchmark_raw_results" / "invocation_benchmark_results.csv")
+    assert str(first.memory_size_mb) in {row["memory_size"] for row in raw}
+    for name in (
+        "stability_benchmark_summary_results/invocation_benchmark_summary.csv",
+        "stability_benchmark_summary_results/endpoint_metrics_summary.csv",
+        "cost_analysis_summary_results/metrics_with_cost.csv",
+    ):
+        assert str(first.memory_size_mb) not in {row["memory_size"] for row in rows(folder / name)}
 
 
 def test_the_mended_columns_say_what_the_old_ones_did_not(tmp_path: Path) -> None:
