@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tools.async_accounts import Accepted, Accounts, accounted_for, wait_until_empty
+
 from .conftest import ECHO, Runtime, up, wait_until
-from .test_async_faults import BUCKET, Accepted, Accounts
 from .test_cdk_lifecycle import Deployment
 
 pytestmark = pytest.mark.e2e
@@ -210,8 +211,8 @@ def test_what_was_answered_is_there_when_all_is_killed_in_the_middle(
     start_runtime: Start,
 ) -> None:
     """Requests into a queue and objects of all sizes, while every process is killed three times."""
-    accounts = Accounts(start_runtime())
-    runtime = accounts.runtime
+    runtime = start_runtime()
+    accounts = Accounts(runtime.url)
     accepted: list[Accepted] = []
     stored: dict[str, str] = {}
     ended = threading.Event()
@@ -221,16 +222,7 @@ def test_what_was_answered_is_there_when_all_is_killed_in_the_middle(
         number = first
         while not ended.is_set():
             with contextlib.suppress(BotoCoreError, ClientError):
-                answer = runtime.invoker.invoke_endpoint_async(
-                    EndpointName=accounts.endpoint, Body=b"%d" % number, ContentType="text/plain"
-                )
-                accepted.append(
-                    Accepted(
-                        answer["InferenceId"],
-                        answer["OutputLocation"].removeprefix(f"s3://{BUCKET}/"),
-                        answer["FailureLocation"].removeprefix(f"s3://{BUCKET}/"),
-                    )
-                )
+                accepted.append(accounts.try_to_invoke(number))
             number += 1
 
     def store(thread: int) -> None:
@@ -252,16 +244,12 @@ def test_what_was_answered_is_there_when_all_is_killed_in_the_middle(
         for each in running:
             each.result()
 
-    wait_until(lambda: accounts.left() == 0)
+    wait_until_empty(runtime.state_dir)
     assert len(accepted) > 50
     assert len(stored) > 20
-    accounts = accounts.after_restart()
-    versions, announced = accounts.versions(), accounts.announced()
-    for request in accepted:
-        ends = [key for key in (request.output_key, request.failure_key) if key in versions]
-        assert ends == [request.output_key]
-        assert len(set(versions[ends[0]])) == 1
-        assert announced[request.inference_id] >= 1
+    figures = accounts.figures(accepted)
+    assert accounted_for(figures), figures
+    assert figures["failures"] == 0
     for key, digest in stored.items():
         body = runtime.s3.get_object(Bucket="models", Key=key)["Body"].read()
         assert hashlib.md5(body).hexdigest() == digest  # noqa: S324
