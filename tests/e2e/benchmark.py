@@ -16,8 +16,8 @@ import pytest
 from .conftest import ECHO, PATIENCE_S, REPOSITORY, ROLE, SETTINGS, Runtime
 
 SPEED = 60  # a minute of the service in a second
-# Environments go after three idle minutes, so that three seconds without a request are a long gap.
-ROOM = f"{SETTINGS}serverless_idle_s = 180.0\n"
+# Environments go after eight idle minutes, so that eight seconds without a request are a long gap.
+ROOM = f"{SETTINGS}serverless_idle_s = 480.0\n"
 
 
 @dataclass

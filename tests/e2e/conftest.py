@@ -25,7 +25,7 @@ ACCOUNT_ID = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/execution"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-py312-cpu-py3"
 # For a process to end, or a request to be answered, on a machine that is busy with other things.
-PATIENCE_S = 180.0
+PATIENCE_S = 300.0
 # A period of CloudWatch that no test sees the end of: midnight ends those of a day.
 EVER_S = 366 * 86_400
 REPOSITORY = Path(__file__).resolve().parents[2]

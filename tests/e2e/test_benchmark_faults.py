@@ -178,7 +178,7 @@ def test_a_second_interrupt_does_not_keep_anything_from_being_removed(bench: Ben
 
 def test_what_a_killed_run_has_left_is_cleaned_and_the_run_goes_on(bench: Bench) -> None:
     out = bench.out()
-    short = ("--rate", "40", "--duration", "4", "--memory-sizes", "1024")
+    short = ("--rate", "40", "--duration", "10", "--memory-sizes", "1024")
     process = started(bench, out, *short)
     process.kill()
     process.communicate()

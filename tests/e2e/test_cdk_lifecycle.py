@@ -232,7 +232,7 @@ def test_a_handler_that_does_not_import_rolls_the_deployment_back(deployment: De
 
 def test_interrupting_the_cli_leaves_the_stack_to_finish(deployment: Deployment) -> None:
     deployment.deploy(deployment.synthesize("before"))
-    slow = deployment.synthesize("after", startup_s=3)
+    slow = deployment.synthesize("after", startup_s=10)
     process = deployment.start("deploy", "--all", "--require-approval", "never", assembly=slow)
     wait_until(lambda: deployment.stack()["StackStatus"] == "UPDATE_IN_PROGRESS")
 

@@ -9,8 +9,9 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,11 @@ def test_an_endpoint_serves_again_with_the_capacity_it_was_scaled_to(
     wait_until(lambda: len(runtime.pids("handler_host")) == 2)
 
 
+def all_beyond(collections: Sequence[Sized], counts: Sequence[int]) -> bool:
+    """Whether each has more than its number of items."""
+    return all(len(each) > count for each, count in zip(collections, counts, strict=True))
+
+
 def test_what_was_answered_is_there_when_all_is_killed_in_the_middle(
     start_runtime: Start,
 ) -> None:
@@ -237,10 +243,14 @@ def test_what_was_answered_is_there_when_all_is_killed_in_the_middle(
 
     with ThreadPoolExecutor(8) as clients:
         running = [clients.submit(work, n) for work in (send, store) for n in range(4)]
-        for _ in range(3):
-            time.sleep(chance.uniform(0.5, 1.5))  # not for something: to kill at any moment
-            runtime.restart(kill=True)
-        ended.set()
+        try:
+            for _ in range(3):
+                enough = len(accepted) + 20, len(stored) + 10
+                wait_until(partial(all_beyond, (accepted, stored), enough))
+                time.sleep(chance.uniform(0.5, 1.5))  # not for something: to kill at any moment
+                runtime.restart(kill=True)
+        finally:
+            ended.set()
         for each in running:
             each.result()
 
@@ -311,13 +321,13 @@ def test_an_operation_that_was_interrupted_is_undone(
             runtime.restart(kill=True)
             process.communicate()
 
-        slow = deployment.synthesize("first", startup_s=3)
+        slow = deployment.synthesize("first", startup_s=8)
         interrupt(slow, "CREATE_IN_PROGRESS")
         wait_until(lambda: deployment.stack()["StackStatus"] == "ROLLBACK_COMPLETE")
         assert deployment.models() == []
         deployment.deploy(deployment.synthesize("second"))
         models = deployment.models()
-        interrupt(deployment.synthesize("third", startup_s=3), "UPDATE_IN_PROGRESS")
+        interrupt(deployment.synthesize("third", startup_s=8), "UPDATE_IN_PROGRESS")
         wait_until(lambda: deployment.stack()["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE")
         assert deployment.answer() == b"x first second"
         assert deployment.models() == models

@@ -71,14 +71,14 @@ def test_with_weight_0_it_gets_none(runtime: Runtime, tmp_path: Path) -> None:
 def test_one_that_is_slow_or_fails_is_nothing_to_the_caller(
     runtime: Runtime, tmp_path: Path
 ) -> None:
-    slow = noting(tmp_path, "shadow", first="time.sleep(1.0); ")
+    slow = noting(tmp_path, "shadow", first="time.sleep(600); ")
     name = runtime.deploy_config(config(runtime, shadow_of(runtime, slow)))
     began_s = time.monotonic()
 
     for n in range(20):  # more than its queue takes
         assert runtime.invoke(name, f"request-{n}")["Body"] == f"request-{n}".encode()
 
-    assert time.monotonic() - began_s < 1.0
+    assert time.monotonic() - began_s < 50  # for one of them the runtime would wait a minute
 
 
 def test_it_cannot_be_asked_by_name(runtime: Runtime, tmp_path: Path) -> None:
