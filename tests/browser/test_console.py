@@ -249,3 +249,22 @@ def test_an_address_that_escapes_nothing_names_nothing(visit: Visit) -> None:
     visitor = visit("100%")
 
     visitor.sees("No such page")
+
+
+def test_a_page_says_that_the_runtime_is_gone_and_goes_on_when_it_is_back(
+    visit: Visit, deployed: Deployed
+) -> None:
+    visitor = visit(f"endpoints/{deployed.real_time}/invoke")
+    page = visitor.page
+    page.context.route("**/*", lambda route: route.abort("connectionrefused"))
+
+    _send_here(visitor, "nobody hears")
+
+    visitor.sees("There is no answer: the runtime does not answer.")
+    page.get_by_role("link", name="Alarms", exact=True).click()
+    visitor.sees("The runtime does not answer. It is asked again.")
+    page.context.unroute("**/*")
+    expect(page.get_by_role("link", name=deployed.alarm, exact=True)).to_be_visible()
+    expect(page.locator("#trouble")).to_be_hidden()
+    # What the browser has said of the time in between.
+    visitor.complaints.clear()

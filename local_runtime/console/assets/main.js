@@ -1,6 +1,6 @@
 /* Shows the page that the address names, and shows it anew as things change. */
 
-import { ask, Refused } from "./api.js";
+import { ask, Refused, Unreachable } from "./api.js";
 import { read, to } from "./address.js";
 import { h, patch } from "./dom.js";
 import { kept, keep, themeButton } from "./settings.js";
@@ -64,7 +64,7 @@ async function show() {
     if (mine !== turn) return;
     if (isNew) begin(page, context, address);
     if (error instanceof Refused) patch(content, h("h1", { tabindex: "-1" }, page.title(context)), h("p", { class: "note warn" }, error.message));
-    else if (error instanceof TypeError && error.message.includes("fetch")) say("The runtime does not answer. It is asked again.");
+    else if (error instanceof Unreachable) say("The runtime does not answer. It is asked again.");
     else throw error;
   } finally {
     if (mine === turn) {

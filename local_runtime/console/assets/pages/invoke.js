@@ -1,7 +1,7 @@
 /* A form that sends a request to an endpoint, and shows what comes back. */
 
 import { to } from "../address.js";
-import { ask, invoke } from "../api.js";
+import { ask, invoke, Refused, Unreachable } from "../api.js";
 import { h, patch } from "../dom.js";
 import { badge } from "../parts/badge.js";
 import { heading, tabs } from "../parts/heading.js";
@@ -83,7 +83,7 @@ export const invokePage = {
         if (queued && reply.status < 300) await follow(later, reply, mine);
         await printed(lines, { component: component?.value, since: begunS }, mine);
       } catch (error) {
-        if (!(error instanceof TypeError)) throw error;  // the browser's word for a connection that failed
+        if (!(error instanceof Unreachable || error instanceof Refused)) throw error;
         patch(result, h("h2", null, "Answer"), failed(error));
       } finally {
         send.disabled = false;

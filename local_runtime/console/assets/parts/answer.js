@@ -57,7 +57,7 @@ function save(content, type) {
 }
 
 export function failed(error) {
-  return h("p", { class: "note bad" }, `The runtime did not answer: ${error.message}`);
+  return h("p", { class: "note bad" }, `There is no answer: ${error.message}.`);
 }
 
 /** `wholeBytes`: how long the body is, where `found` is only its beginning. */
