@@ -25,6 +25,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tools.backlog_scaling import VARIANT, scale_by_backlog
 from tools.runtime_client import client, local_runtime
 
 OUT = Path(__file__).parent.parent / "build" / "async"
@@ -34,6 +35,7 @@ NAME, BUCKET = "async-scaling", "async-scaling"
 SAMPLE_S = 0.5
 TIMEOUT_S = 900
 SENDERS = 8
+MAX_INSTANCES = 5
 _STROKE = 2  # pixels of a chart's line
 # Datapoints carry the wall's time, and come once a minute of the service.
 _RECENT_S = 30
@@ -101,7 +103,7 @@ def _deploy(environment: Mapping[str, str]) -> None:
         EndpointConfigName=NAME,
         ProductionVariants=[
             {
-                "VariantName": "AllTraffic",
+                "VariantName": VARIANT,
                 "ModelName": NAME,
                 "InstanceType": "ml.m5.large",
                 "InitialInstanceCount": 1,
@@ -121,62 +123,11 @@ def _deploy(environment: Mapping[str, str]) -> None:
         return bool(sagemaker.describe_endpoint(EndpointName=NAME)["EndpointStatus"] == "InService")
 
     _wait(in_service, "the endpoint to be in service")
-    _scale(environment)
-
-
-def _scale(environment: Mapping[str, str]) -> None:
-    """Policies and alarm as in AWS's guide to scaling asynchronous endpoints."""
-    scaling, cloudwatch = (
+    scale_by_backlog(
         client("application-autoscaling", environment),
         client("cloudwatch", environment),
-    )
-    target = {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{NAME}/variant/AllTraffic",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-    dimensions = [{"Name": "EndpointName", "Value": NAME}]
-    scaling.register_scalable_target(**target, MinCapacity=0, MaxCapacity=5)
-    scaling.put_scaling_policy(
-        **target,
-        PolicyName="backlog",
-        PolicyType="TargetTrackingScaling",
-        TargetTrackingScalingPolicyConfiguration={
-            "TargetValue": 5,
-            "ScaleInCooldown": 120,
-            "ScaleOutCooldown": 120,
-            "CustomizedMetricSpecification": {
-                "MetricName": "ApproximateBacklogSizePerInstance",
-                "Namespace": "AWS/SageMaker",
-                "Dimensions": dimensions,
-                "Statistic": "Average",
-            },
-        },
-    )
-    wake_up = scaling.put_scaling_policy(
-        **target,
-        PolicyName="wake-up",
-        PolicyType="StepScaling",
-        StepScalingPolicyConfiguration={
-            "AdjustmentType": "ChangeInCapacity",
-            "MetricAggregationType": "Average",
-            "Cooldown": 120,
-            "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
-        },
-    )
-    cloudwatch.put_metric_alarm(
-        AlarmName="work-without-capacity",
-        MetricName="HasBacklogWithoutCapacity",
-        Namespace="AWS/SageMaker",
-        Dimensions=dimensions,
-        Statistic="Average",
-        Period=60,
-        EvaluationPeriods=2,
-        DatapointsToAlarm=2,
-        Threshold=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-        TreatMissingData="missing",
-        AlarmActions=[wake_up["PolicyARN"]],
+        NAME,
+        max_instances=MAX_INSTANCES,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from statistics import mode
 from typing import Any
 
 import pytest
+
+from tools.backlog_scaling import scale_by_backlog
 
 from .conftest import ECHO, EVER_S, Runtime, wait_until
 
@@ -236,54 +239,7 @@ def test_an_asynchronous_endpoint_wakes_from_zero_and_returns_to_it(quick: Runti
     )
     endpoint = quick.deploy_config(config)
     scaling, cloudwatch = quick.client("application-autoscaling"), quick.client("cloudwatch")
-    target = {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{endpoint}/variant/AllTraffic",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}]
-    scaling.register_scalable_target(**target, MinCapacity=0, MaxCapacity=2)
-    scaling.put_scaling_policy(
-        **target,
-        PolicyName="backlog",
-        PolicyType="TargetTrackingScaling",
-        TargetTrackingScalingPolicyConfiguration={
-            "TargetValue": 5.0,
-            "CustomizedMetricSpecification": {
-                "MetricName": "ApproximateBacklogSizePerInstance",
-                "Namespace": "AWS/SageMaker",
-                "Dimensions": dimensions,
-                "Statistic": "Average",
-            },
-            "ScaleOutCooldown": 120,
-            "ScaleInCooldown": 120,
-        },
-    )
-    step = scaling.put_scaling_policy(
-        **target,
-        PolicyName="wake-up",
-        PolicyType="StepScaling",
-        StepScalingPolicyConfiguration={
-            "AdjustmentType": "ChangeInCapacity",
-            "MetricAggregationType": "Average",
-            "Cooldown": 120,
-            "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
-        },
-    )
-    cloudwatch.put_metric_alarm(
-        AlarmName=f"{endpoint}-waits",
-        Namespace="AWS/SageMaker",
-        MetricName="HasBacklogWithoutCapacity",
-        Dimensions=dimensions,
-        Statistic="Average",
-        Period=60,
-        EvaluationPeriods=2,
-        DatapointsToAlarm=2,
-        Threshold=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-        TreatMissingData="missing",
-        AlarmActions=[step["PolicyARN"]],
-    )
+    resource_id, alarm = scale_by_backlog(scaling, cloudwatch, endpoint, max_instances=2)
 
     def current() -> int:
         count: int = described(quick, endpoint)["CurrentInstanceCount"]
@@ -302,8 +258,15 @@ def test_an_asynchronous_endpoint_wakes_from_zero_and_returns_to_it(quick: Runti
 
     wait_until(written)
     [*_, woken, _emptied] = scaling.describe_scaling_activities(
-        ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
+        ServiceNamespace="sagemaker", ResourceId=resource_id
     )["ScalingActivities"]
 
-    assert f"{endpoint}-waits in state ALARM triggered policy wake-up" in woken["Cause"]
+    history = cloudwatch.describe_alarm_history(
+        AlarmName=alarm, HistoryItemType="StateUpdate", ScanBy="TimestampAscending"
+    )["AlarmHistoryItems"]
+    states = [json.loads(item["HistoryData"])["newState"] for item in history]
+    gone_off, *_ = [each["stateReason"] for each in states if each["stateValue"] == "ALARM"]
+
+    assert f"{alarm} in state ALARM triggered policy wake-up" in woken["Cause"]
+    assert "2 out of the last 2 datapoints" in gone_off
     wait_until(lambda: current() == 0)
