@@ -23,7 +23,7 @@ def _send(
 ) -> tuple[int, dict[str, str], bytes]:
     address = urlsplit(served.url)
     assert address.hostname is not None
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=120)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, headers=sent)
     response = connection.getresponse()
@@ -49,7 +49,7 @@ def _endpoint(served: RunningControlPlane, region: str) -> str:
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant(name)])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     sagemaker.get_waiter("endpoint_in_service").wait(
-        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
     )
     return name
 
@@ -227,6 +227,7 @@ def test_a_component_has_lines_in_the_charts_of_its_endpoint(
     assert not any("fault" in widget for widget in widgets)
     [requests] = [each for each in widgets if each["title"] == "Requests per minute"]
     assert [(line["label"], line["total"]) for line in requests["lines"]] == [(hosted.name, 3)]
+    assert "Reserved on the instances" in [each["title"] for each in widgets]
 
 
 def test_the_chart_of_instances_marks_when_the_endpoint_was_deployed(

@@ -37,7 +37,7 @@ class Updating:
             "eu-west-1",
             self.name,
             lambda endpoint: endpoint is not None and endpoint.status == "InService",
-            timeout_s=10,
+            timeout_s=60,
         )
 
     def config(self, container: dict[str, Any] = HELD, *variants: dict[str, Any]) -> str:

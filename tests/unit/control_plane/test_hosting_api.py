@@ -122,7 +122,7 @@ def test_an_endpoint_goes_from_creating_to_in_service_to_gone(
 
     sagemaker.delete_endpoint(EndpointName=name)
     sagemaker.get_waiter("endpoint_deleted").wait(
-        EndpointName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 200}
+        EndpointName=name, WaiterConfig={"Delay": 0.02, "MaxAttempts": 5000}
     )
     assert refusal(sagemaker.describe_endpoint, EndpointName=name) == (
         "ValidationException",
@@ -283,7 +283,7 @@ def test_an_update_retains_counts_and_weights_when_asked_to(
 def in_service(sagemaker: Any, name: str) -> dict[str, Any]:
     """Wait for an endpoint; its description."""
     sagemaker.get_waiter("endpoint_in_service").wait(
-        EndpointName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 500}
+        EndpointName=name, WaiterConfig={"Delay": 0.02, "MaxAttempts": 5000}
     )
     described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
     return described
