@@ -110,6 +110,13 @@ _CHARTS: Final[Mapping[EndpointKind, tuple[tuple[str, tuple[_Line, ...]], ...]]]
         ("Model latency, 99 % within", _LATENCY[1:]),
         ("Requests at once, per copy", (("ConcurrentRequestsPerCopy", "Maximum", "At once"),)),
         (
+            "Reserved on the instances",
+            (
+                ("CPUReservation", "Average", "CPU"),
+                ("MemoryReservation", "Average", "Memory"),
+            ),
+        ),
+        (
             "CPU, of what the copies reserve",
             (("CPUUtilizationNormalized", "Average", "CPU"),),
         ),
@@ -135,8 +142,7 @@ def body(
         _chart(title, [row for line in lines for row in _rows(spec, components, line)])
         for title, lines in _CHARTS[spec.kind]
     ]
-    # Below components, the instances publish nothing here.
-    if spec.kind not in {"serverless", "inference-component"}:
+    if spec.kind != "serverless":
         charts.insert(1, _instances(spec, moments))
     return {"widgets": [chart for chart in charts if chart["properties"]["metrics"]]}
 
@@ -155,7 +161,9 @@ def _chart(title: str, rows: list[list[Any]], **more: Any) -> Json:
 def _instances(spec: EndpointSpec, moments: Iterable[tuple[float, str]]) -> Json:
     """How many instances report: each sends one value a minute."""
     rows: list[list[Any]] = []
-    for number, (words, variant) in enumerate(_of_variants(spec, "CPUUtilization")):
+    # Below components, instances report what is reserved on them.
+    counted_by = "MemoryReservation" if spec.kind == "inference-component" else "CPUUtilization"
+    for number, (words, variant) in enumerate(_of_variants(spec, counted_by)):
         each = f"m{number}"
         known = f"FILL({each}, 0)" if spec.kind == "async" else each
         counted = f"{known} / (PERIOD({each}) / 60)"

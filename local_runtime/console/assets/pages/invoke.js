@@ -12,6 +12,8 @@ import { failure } from "./endpoint.js";
 
 const TYPES = ["application/json", "text/csv", "text/plain", "application/jsonlines", "application/x-npy", "application/octet-stream", "image/png"];
 const PREFIX = "X-Amzn-SageMaker-";
+// What a header can carry.
+const PRINTABLE = { pattern: "[ -~]*", title: "Letters, digits and signs of ASCII" };
 const STORED_EVERY_MS = 700;
 const STORED_LOOKS = 600;
 const LINES_AFTER_MS = 900;
@@ -30,9 +32,9 @@ export const invokePage = {
     const last = JSON.parse(kept(`request.${name}`, "{}"));
     const payload = h("textarea", { name: "payload", spellcheck: "false", value: last.payload ?? "" });
     const file = h("input", { type: "file", name: "file" });
-    const type = h("input", { name: "content-type", list: "types", value: last.type ?? TYPES[0], required: true });
-    const accept = h("input", { name: "accept", list: "types", value: last.accept ?? "", placeholder: "as the model chooses" });
-    const model = endpoint.kind === "multi-model" ? h("input", { name: "model", list: "models", value: last.model ?? models[0] ?? "", required: true }) : null;
+    const type = h("input", { name: "content-type", ...PRINTABLE, list: "types", value: last.type ?? TYPES[0], required: true });
+    const accept = h("input", { name: "accept", ...PRINTABLE, list: "types", value: last.accept ?? "", placeholder: "as the model chooses" });
+    const model = endpoint.kind === "multi-model" ? h("input", { name: "model", ...PRINTABLE, list: "models", value: last.model ?? models[0] ?? "", required: true }) : null;
     const variant = endpoint.variants.length > 1 ? choice("variant", endpoint.variants.map((each) => each.name), "by weight") : null;
     const container = endpoint.is_direct ? choice("container", endpoint.containers.map((each) => each.name), null) : null;
     const component = endpoint.kind === "inference-component" ? choice("component", endpoint.components.map((each) => each.name), null) : null;
