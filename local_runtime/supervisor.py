@@ -42,7 +42,7 @@ from local_runtime.settings import RuntimeSettings
 from local_runtime.temporary import LOCK, RUN, STATE, make_folder, remove_left_behind
 
 _BACKLOG: Final = 1024
-_START_TIMEOUT_S: Final = 60.0
+_START_TIMEOUT_S: Final = 180.0
 _HEALTH_POLL_S: Final = 0.05
 _SHORT_LIFE_S: Final = 10.0
 _SHORT_LIVES_ALLOWED: Final = 5
