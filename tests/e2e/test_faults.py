@@ -299,7 +299,8 @@ class TestHandlersThatFailLater:
         (worker,) = runtime.containers(obedient)
         os.kill(worker, signal.SIGKILL)
 
-        wait_until(lambda: worker not in runtime.processes())
+        # Until its end is noticed a request may still be given to it, and lost.
+        wait_until(lambda: set(runtime.containers(obedient)) - {worker})
         wait_until(lambda: recovers(runtime, obedient))
 
 
