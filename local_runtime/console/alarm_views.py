@@ -33,20 +33,25 @@ def in_region(book: AlarmBook, region: str, hosts: Hosts) -> list[Json]:
     return [summary(alarm, hosts) for alarm in _ordered(book.in_region(region))]
 
 
-def of_endpoint(book: AlarmBook, region: str, endpoint: str, hosts: Hosts) -> list[Json]:
-    """The alarms that watch an endpoint or what it hosts, and composite ones above these."""
-    alarms = book.in_region(region)
-    watching = {alarm.name for alarm in alarms if endpoint in _endpoints(alarm, hosts)}
+def by_endpoint(book: AlarmBook, region: str, hosts: Hosts) -> dict[str, list[Json]]:
+    """The alarms that watch each endpoint or what it hosts, and composite ones above these."""
+    alarms = _ordered(book.in_region(region))
+    watched = {alarm.name: _endpoints(alarm, hosts) for alarm in alarms}
     grown = True
     while grown:  # composite alarms may look at composite ones
-        above = {
-            alarm.name
-            for alarm in alarms
-            if alarm.composite is not None and watching.intersection(alarm.composite.alarms)
-        }
-        grown = not above <= watching
-        watching |= above
-    return [summary(alarm, hosts) for alarm in _ordered(alarms) if alarm.name in watching]
+        grown = False
+        for alarm in alarms:
+            for name in () if alarm.composite is None else alarm.composite.alarms:
+                below = watched.get(_own_name(name), set())
+                if not below <= watched[alarm.name]:
+                    watched[alarm.name] |= below
+                    grown = True
+    found: dict[str, list[Json]] = {}
+    for alarm in alarms:
+        shown = summary(alarm, hosts)
+        for endpoint in watched[alarm.name]:
+            found.setdefault(endpoint, []).append(shown)
+    return found
 
 
 def by_arn(book: AlarmBook, arns: Iterable[object]) -> list[Json]:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from hosting.endpoint import EndpointKind, EndpointSpec, VariantSpec
 from local_runtime.console import alarm_views
-from local_runtime.console.alarm_views import Hosts
 from local_runtime.console.faults import NotFound
 from local_runtime.console.scene import Scene
 from local_runtime.control_plane.cloudwatch.metric_store import MetricStore
@@ -53,9 +52,9 @@ class EndpointViews:
 
     def all(self, scene: Scene) -> list[Json]:
         """A line for each endpoint of a region, by name."""
-        hosts = self.hosts(scene.region)
+        alarms = alarm_views.by_endpoint(scene.alarms, scene.region, self.hosts(scene.region))
         found = [
-            self._summary(entry, scene, hosts)
+            self._summary(entry, scene, alarms.get(entry["name"], []))
             for entry in self._entries()
             if entry["region"] == scene.region
         ]
@@ -69,9 +68,10 @@ class EndpointViews:
         """
         entry = self._entry(name, scene.region)
         spec, hosts = _spec(entry), self.hosts(scene.region)
+        alarms = alarm_views.by_endpoint(scene.alarms, scene.region, hosts).get(name, [])
         described = self._sagemaker.call("DescribeEndpoint", {"EndpointName": name}, scene.region)
         return {
-            **self._summary(entry, scene, hosts),
+            **self._summary(entry, scene, alarms),
             "arn": described["EndpointArn"],
             "components": [
                 {"name": each, "numbers": _numbers(scene, _of_component(each), spec.kind)}
@@ -91,7 +91,7 @@ class EndpointViews:
             ),
             "artifact_prefix": _artifact_prefix(spec),
             "queue": _queue(spec),
-            "alarms": alarm_views.of_endpoint(scene.alarms, scene.region, name, hosts),
+            "alarms": alarms,
         }
 
     def made_of(self, name: str, region: str) -> tuple[EndpointSpec, list[str]]:
@@ -120,11 +120,10 @@ class EndpointViews:
                 return entry
         raise NotFound(f"no endpoint {name!r} in {region}")
 
-    def _summary(self, entry: Mapping[str, Any], scene: Scene, hosts: Hosts) -> Json:
+    def _summary(self, entry: Mapping[str, Any], scene: Scene, alarms: Sequence[Json]) -> Json:
         name, spec = entry["name"], _spec(entry)
         described = self._sagemaker.call("DescribeEndpoint", {"EndpointName": name}, scene.region)
         current = {each["VariantName"]: each for each in described.get("ProductionVariants", [])}
-        alarms = alarm_views.of_endpoint(scene.alarms, scene.region, name, hosts)
         return {
             "name": name,
             "region": entry["region"],

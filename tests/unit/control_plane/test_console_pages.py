@@ -213,6 +213,22 @@ def test_an_endpoint_shows_the_components_on_it(
     )
 
 
+def test_an_endpoint_shows_the_composite_alarms_above_its_alarms(
+    served: RunningControlPlane, hosted: _Hosted
+) -> None:
+    cloudwatch = served.client("cloudwatch")
+    arn = f"arn:aws:cloudwatch:{REGION}:123456789012:alarm:"
+    above, top = fresh("above"), fresh("top")
+    cloudwatch.put_composite_alarm(AlarmName=above, AlarmRule=f'ALARM("{arn}{hosted.alarm}")')
+    cloudwatch.put_composite_alarm(AlarmName=top, AlarmRule=f'ALARM("{arn}{above}")')
+
+    found = _ask(served, f"endpoints/{hosted.endpoint}?region={REGION}")
+
+    assert {alarm["name"] for alarm in found["alarms"]} == {hosted.alarm, above, top}
+    cloudwatch.delete_alarms(AlarmNames=[top])
+    cloudwatch.delete_alarms(AlarmNames=[above])
+
+
 def test_an_alarm_of_a_component_leads_to_its_endpoint(
     served: RunningControlPlane, hosted: _Hosted
 ) -> None:
