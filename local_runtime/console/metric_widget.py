@@ -181,7 +181,8 @@ def _axes(given: object, lines: Sequence[Line], scene: Scene) -> Json:
     for side in ("left", "right"):
         own = [line for line in lines if line.row.axis == side]
         axis = as_object(sides.get(side, {}), f"yAxis.{side}")
-        units = {_unit(line, scene) for line in own}
+        # What was never recorded has no unit, and takes none from the others.
+        units = {_unit(line, scene) for line in own if line.points or len(own) == 1}
         unit = units.pop() if len(units) == 1 else None
         label = axis.get("label")
         named = _UNITS_BY_LABEL.get(str(label).lower())

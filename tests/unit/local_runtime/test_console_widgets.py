@@ -363,3 +363,11 @@ def test_a_fixed_period_makes_no_more_values_than_can_be_drawn() -> None:
     fault = _draw({"metrics": [REQUESTS], "period": 1}, scene)["fault"]
 
     assert fault.startswith("a period of 1 s makes 7,776,000 values in this time, and 100,800 are")
+
+
+def test_a_line_that_was_never_recorded_leaves_the_axis_its_unit() -> None:
+    other = ["AWS/SageMaker", "ModelLatency", "EndpointName", "quiet", "VariantName", "AllTraffic"]
+
+    document = _draw({"metrics": [LATENCY, other], "period": 60})
+
+    assert document["axes"]["left"]["unit"] == "Microseconds"

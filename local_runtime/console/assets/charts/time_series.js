@@ -146,7 +146,8 @@ function options(drawing, place, hint, newest) {
       return {
         label: line.label, scale: line.axis, stroke: colour, width: 2,
         fill: drawing.stacked ? faded(colourOf(line, at), 0.35) : undefined,
-        points: { size: 5, fill: colour },
+        // Among many, points are hidden, but for those that no line leads to.
+        points: { size: 5, fill: colour, filter: (plot, own, shown) => (shown ? null : alone(plot.data[own])) },
         // A little wider, or the ends of the line across a gap stay visible.
         gaps: (plot, series, first, last, gaps) => gaps.map(([from, to]) => [from - 1, to + 1]),
       };
@@ -154,6 +155,12 @@ function options(drawing, place, hint, newest) {
     bands: drawing.stacked ? lines.slice(1).map((_, at) => ({ series: [at + 2, at + 1] })) : [],
     hooks: { draw: [(plot) => marks(plot, newest())], setCursor: [(plot) => explain(plot, hint, newest())] },
   };
+}
+
+/** The places of values without neighbours. */
+function alone(values) {
+  const empty = (at) => values[at] === null || values[at] === undefined;
+  return values.map((_, at) => at).filter((at) => !empty(at) && empty(at - 1) && empty(at + 1));
 }
 
 /** Where an axis begins and ends: as it was told, or around its values and levels. */
