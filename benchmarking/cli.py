@@ -42,7 +42,7 @@ from benchmarking.records import REPORT_FILE, RecordError, read_run
 from benchmarking.runner import VERBS, prepare, resume, start
 from benchmarking.settings import Settings
 from benchmarking.subject import model_in_stack
-from benchmarking.summary import write_summary
+from benchmarking.summary import write_summary_file
 from benchmarking.terminal import quote_table, summary_table
 from hosting.pricing import PricingError
 
@@ -60,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except (ClientError, BotoCoreError) as error:
         _complain(explained(error))
+    except OSError as error:  # a full disk, a folder that may not be written
+        _complain(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     return FAILED
@@ -144,9 +146,7 @@ def _judge(expression: str, summary: Summary, junit_file: Path | None) -> int:
 
 def _write_json(path: Path, summary: Summary) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_summary(path.parent, summary)
-    if path.name != "summary.json":
-        (path.parent / "summary.json").replace(path)
+    write_summary_file(path, summary)
 
 
 def _report_again(options: argparse.Namespace) -> int:

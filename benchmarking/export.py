@@ -1,19 +1,25 @@
-"""A run as tables (CSV) and as test results (JUnit)."""
+"""A run as tables (CSV), as histograms (HdrHistogram) and as test results (JUnit)."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Sequence
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
 from benchmarking.findings import Bounded, CellSummary, Distribution, Summary
+from benchmarking.histogram import Histogram
+from benchmarking.observations import Observations
 from benchmarking.records import Sample
+from benchmarking.summary import Analysis
 from benchmarking.thresholds import Finding
 
 CELLS_FILE: Final = "cells.csv"
+HISTOGRAMS_FILE: Final = "histograms.json"
 SAMPLES_FILE: Final = "samples.csv"
 _TIMES: Final = ("latency_ms", "service_time_ms", "lateness_ms")
 _OWN: Final = tuple(field.name for field in dataclasses.fields(Sample))
@@ -47,6 +53,27 @@ def write_cells(path: Path, summary: Summary) -> None:
         writer = csv.DictWriter(stream, header)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def histograms(analysis: Analysis) -> str:
+    """Latencies and service times of the answered requests of each cell, in microseconds.
+
+    JSON: for each cell two histograms in HdrHistogram's interchange format, which tools in other
+    languages merge and plot.
+    """
+    document = {
+        cell: {
+            "latency": Histogram.of(_seconds(seen, seen.latency_ms)).encode(),
+            "service_time": Histogram.of(_seconds(seen, seen.service_ms)).encode(),
+        }
+        for cell, seen in analysis.observations.items()
+        if seen.count("ok")
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _seconds(seen: Observations, column_ms: array[float]) -> Iterator[float]:
+    return (value / 1e3 for value in seen.answered_ms(column_ms))
 
 
 def junit(findings: Sequence[Finding], *, suite: str) -> str:

@@ -51,11 +51,6 @@ class Session:
         self._in_flight: dict[int, Connection | None] = {}  # None: no connection yet
         self._outputs: dict[int, _Expected] = {}
 
-    @property
-    def outstanding(self) -> int:
-        """Requests that were due and have not ended."""
-        return len(self._in_flight) + len(self._outputs)
-
     def send(self, number: int) -> None:
         """Send a request now, or as soon as there is a connection."""
         connection = self._pool.take()

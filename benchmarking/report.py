@@ -13,7 +13,7 @@ MARKDOWN_FILE = "report.md"
 
 
 def write_report(folder: Path) -> Summary:
-    """Write ``summary.json``, ``report.html``, ``report.md``, ``cells.csv`` and ``samples.csv``.
+    """Write ``summary.json``, the report as a page and as Markdown, tables and histograms.
 
     All of them come from ``run.json`` and ``samples.jsonl`` alone.
 
@@ -24,6 +24,7 @@ def write_report(folder: Path) -> Summary:
     write_summary(folder, analysis.summary)
     _replace(folder / REPORT_FILE, report_page.render(analysis))
     _replace(folder / MARKDOWN_FILE, markdown.render(analysis.summary))
+    _replace(folder / export.HISTOGRAMS_FILE, export.histograms(analysis))
     export.write_cells(folder / export.CELLS_FILE, analysis.summary)
     export.write_samples(
         folder / export.SAMPLES_FILE, read_samples(folder) if analysis.has_samples else ()

@@ -27,6 +27,7 @@ RAW_FILES: Final = {
     SUMMARY_FILE: "all numbers of this page",
     "cells.csv": "the comparison as a table",
     "samples.csv": "every request as a table",
+    "histograms.json": "latencies and service times of each cell as HdrHistograms",
     "report.md": "this page as Markdown",
 }
 # More lines than this in one chart cannot be told apart; then each configuration gets its own.

@@ -194,11 +194,6 @@ def difference(
     return None if first is None or second is None else subtract(first, second)
 
 
-def share_difference(before: Estimate, after: Estimate) -> Estimate:
-    """How much larger a share is, in the bounds of both."""
-    return subtract(before, after)
-
-
 def subtract(before: Estimate, after: Estimate) -> Estimate:
     """``after - before`` of two estimates from different requests.
 

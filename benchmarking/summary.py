@@ -151,8 +151,12 @@ def analyze_folder(folder: Path) -> Analysis:
 
 def write_summary(folder: Path, summary: Summary) -> None:
     """Write ``summary.json``, replacing the one before in one step."""
-    path = folder / SUMMARY_FILE
-    unfinished = path.with_suffix(".json.tmp")
+    write_summary_file(folder / SUMMARY_FILE, summary)
+
+
+def write_summary_file(path: Path, summary: Summary) -> None:
+    """Write what ``summary.json`` says to another file."""
+    unfinished = path.with_name(f"{path.name}.tmp")
     unfinished.write_bytes(_SUMMARY.dump_json(summary, indent=2) + b"\n")
     unfinished.replace(path)
 

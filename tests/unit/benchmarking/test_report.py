@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from benchmarking import export, markdown
 from benchmarking.cli import main
+from benchmarking.histogram import Histogram
 from benchmarking.records import Sample
 from benchmarking.report import write_report
 from benchmarking.report_page import render
@@ -51,6 +53,7 @@ def test_a_report_is_all_that_the_issue_of_a_run_needs(tmp_path: Path) -> None:
         "report.md",
         "cells.csv",
         "samples.csv",
+        "histograms.json",
     }
     page = (folder / "report.html").read_text()
     links = set(re.findall(r'href="([^"#]+)"', page))
@@ -184,6 +187,37 @@ def test_a_report_writes_test_results_where_it_is_told(
     assert suite.get("failures") == "1"
     assert main(command) == 1
     assert "--junit writes what --fail-if finds" in capsys.readouterr().err
+
+
+def test_histograms_hold_the_latencies_of_every_answered_request(compared: Analysis) -> None:
+    document = json.loads(export.histograms(compared))
+
+    cell = compared.summary.cell("serverless-2048")
+    histogram = Histogram.decode(document[cell.id]["latency"])
+    assert len(histogram) == cell.outcomes["ok"]
+    assert cell.latency is not None
+    median = cell.latency.percentiles["p50"]
+    assert median is not None
+    assert histogram.percentile_s(50) * 1e3 == pytest.approx(median.value, rel=0.002)
+
+
+def test_what_cannot_be_written_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(tmp_path / "run", *compare_run(duration_s=10.0))
+    (tmp_path / "file").write_text("")
+
+    assert main(["report", str(folder), "--json", str(tmp_path / "file" / "summary.json")]) == 1
+
+    assert capsys.readouterr().err.startswith("python -m benchmarking: [Errno ")
+
+
+def test_a_summary_elsewhere_leaves_the_runs_own_alone(tmp_path: Path) -> None:
+    folder = write(tmp_path / "run", *compare_run(duration_s=10.0))
+
+    assert main(["report", str(folder), "--json", str(folder / "other.json")]) == 0
+
+    assert (folder / "other.json").read_text() == (folder / "summary.json").read_text()
 
 
 def test_thresholds_become_test_results(compared: Analysis) -> None:
