@@ -35,7 +35,8 @@ _INTERVALS_S: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
 _SHORTEST_WALL_S: Final = 0.15
 # Batches that wait while the control plane does not take them.
 _BATCHES_KEPT: Final = 600
-# So many intervals from the clock, the machine has slept or its clock was set.
+# So many intervals behind the clock, the machine has slept or its clock was set; ahead of it by
+# more than one, its clock was set back.
 _BEHIND_MAX: Final = 600
 # A control plane that answers so late may have taken the batch all the same.
 _ANSWER_TIMEOUT_S: Final = 60.0
@@ -249,7 +250,7 @@ class Meters:
             await self.send(self.close_interval(end))
             end += self.interval_s
             following = self._next_end()
-            if abs(following - end) > _BEHIND_MAX * self.interval_s:
+            if not -1 <= (following - end) / self.interval_s <= _BEHIND_MAX:
                 end = following
 
     def _next_end(self) -> int:

@@ -136,7 +136,9 @@ class Evaluation:
         period_s = queries.alarm_period_s(alarm.request)
         step_s = min(period_s, queries.ALARM_STEP_S)
         end_s = math.floor(until_s / step_s) * step_s
-        if alarm.evaluated_until_s is not None and end_s <= alarm.evaluated_until_s:
+        # Further back than a step only when the machine's clock was set back: from there on again.
+        last_s = alarm.evaluated_until_s
+        if last_s is not None and last_s - step_s <= end_s <= last_s:
             return
         alarm.evaluated_until_s = end_s
         count = evaluation_range(rule, self._extra)

@@ -126,7 +126,7 @@ class MetricStore:
     def complete_until(self, service_s: float) -> None:
         """The data plane has sent everything before this moment, in service seconds since 1970."""
         with self._lock:
-            self._until_s = max(self._until_s, service_s)
+            self._until_s = service_s  # earlier than before, when the machine's clock was set back
 
     @property
     def until_s(self) -> float:

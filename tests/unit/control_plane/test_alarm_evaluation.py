@@ -122,6 +122,18 @@ def test_missing_data_is_treated_as_the_alarm_says(
     assert seen == states
 
 
+def test_an_alarm_goes_on_when_the_machines_clock_is_set_back(watched: Watched) -> None:
+    name = watched.put(TreatMissingData="notBreaching")
+    watched.pass_minute()
+    assert watched.state(name) == "OK"
+
+    watched.now_s -= 3600
+    watched.record("m", 9.0)
+    watched.pass_minute()
+
+    assert watched.state(name) == "ALARM"
+
+
 def test_an_error_rate_goes_off_at_m_of_n_minutes(watched: Watched) -> None:
     name = watched.put_math(
         "100 * errors / calls",

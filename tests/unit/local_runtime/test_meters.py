@@ -161,6 +161,26 @@ def test_a_minute_that_ends_while_nothing_can_run_has_its_datapoint_all_the_same
     ]
 
 
+def test_batches_go_on_when_the_machines_clock_is_set_back() -> None:
+    wall_s = 1_700_000_040 - 0.001
+    ends: list[int] = []
+
+    class SetBack(Meters):
+        async def send(self, batch: dict[str, Any]) -> None:
+            nonlocal wall_s
+            ends.append(batch["until"])
+            # By five minutes, then a second passes.
+            wall_s = batch["until"] + (-300 if len(ends) == 1 else 1) + 0.5
+            if len(ends) == 3:
+                raise asyncio.CancelledError
+
+    measured = SetBack(UnixAddress("/nowhere"), speed=1.0, region="here", now=lambda: wall_s)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(asyncio.wait_for(measured.run(), 60))
+
+    assert ends == [1_700_000_040, 1_700_000_040 - 299, 1_700_000_040 - 298]
+
+
 class Container:
     process_groups: tuple[int, ...] = ()
     folders: tuple[Path, ...] = ()
