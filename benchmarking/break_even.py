@@ -1,16 +1,14 @@
-"""Where two options cost the same, and how far a cost hangs on what it was computed from."""
+"""Where two options cost the same."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
 from benchmarking.cost import Curve
-from benchmarking.traffic import with_peak
-from hosting.pricing import Price
 
 # Beyond this many requests per month (380,000 per second) no option is compared.
 MOST: Final = Decimal(10) ** 12
@@ -64,83 +62,6 @@ def cheaper(a: Curve, b: Curve, requests: Decimal) -> str | None:
     """Label of the option that costs less; None when they cost the same."""
     side = _sign(a.at(requests) - b.at(requests))
     return None if side == 0 else a.label if side < 0 else b.label
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sensitivity:
-    """What becomes of a month's cost when one input is ``share`` lower or higher."""
-
-    input: str
-    low: Decimal
-    high: Decimal
-
-    @property
-    def swing(self) -> Decimal:
-        """How far the cost moves."""
-        return abs(self.high - self.low)
-
-
-def sensitivity(
-    curve: Curve, requests: Decimal, *, share: Decimal = Decimal("0.2")
-) -> tuple[Sensitivity, ...]:
-    """The month's cost with each input changed alone, the one that matters most first.
-
-    Args:
-        share: how far inputs are changed, above 0 and below 1.
-
-    Raises:
-        ValueError: ``share`` is not within its range.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"share must be above 0 and below 1, got {share}")
-    answer = []
-    for name, change in _inputs(curve):
-        low, high = (change(curve, factor, requests) for factor in (1 - share, 1 + share))
-        if low != high:
-            answer.append(Sensitivity(input=name, low=low, high=high))
-    return tuple(sorted(answer, key=lambda each: (-each.swing, each.input)))
-
-
-_Change = Callable[[Curve, Decimal, Decimal], Decimal]
-
-
-def _inputs(curve: Curve) -> Iterator[tuple[str, _Change]]:
-    yield "requests per month", lambda each, factor, requests: each.at(requests * factor)
-    for field, name in {
-        "billed_s": "billed duration",
-        "request_bytes": "request size",
-        "response_bytes": "response size",
-        "cold_start_s": "cold start time",
-        "capacity_per_s": "requests per second of an instance",
-    }.items():
-        if getattr(curve.usage, field) is not None:
-            yield name, _with_usage(field)
-    if curve.day.peak > 1:
-        yield "busiest hour over the mean", _with_peak
-    for item in curve.rates:
-        yield f"price of {item}", _with_price(item)
-
-
-def _with_usage(field: str) -> _Change:
-    def change(curve: Curve, factor: Decimal, requests: Decimal) -> Decimal:
-        value = getattr(curve.usage, field) * factor
-        return replace(curve, usage=replace(curve.usage, **{field: value})).at(requests)
-
-    return change
-
-
-def _with_price(item: str) -> _Change:
-    def change(curve: Curve, factor: Decimal, requests: Decimal) -> Decimal:
-        price: Price = replace(curve.rates[item], usd=curve.rates[item].usd * factor)
-        return replace(curve, rates={**curve.rates, item: price}).at(requests)
-
-    return change
-
-
-def _with_peak(curve: Curve, factor: Decimal, requests: Decimal) -> Decimal:
-    # Both sides with the same family of shapes, whatever shape the user's day has.
-    peak = min(24.0, max(1.0, float(curve.day.peak * factor)))
-    return replace(curve, day=with_peak(peak)).at(requests)
 
 
 def _spans(a: Curve, b: Curve) -> Iterator[tuple[Decimal, Decimal, bool]]:

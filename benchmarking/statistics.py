@@ -216,25 +216,6 @@ def subtract(before: Estimate, after: Estimate) -> Estimate:
     )
 
 
-def drifts(values: Sequence[float], significance: float = 0.01) -> bool | None:
-    """Whether values went up or down over the whole time, which a longer warm-up might mend.
-
-    Mann and Kendall's test of the medians of 20 batches: a queue that grows, or a cache that
-    fills, orders them; noise and dependence shorter than a batch do not. None with too few values.
-    """
-    if len(values) < BATCHES * _BATCH_MIN:
-        return None
-    medians = [sorted(each)[len(each) // 2] for each in _batches(values, BATCHES)]
-    score = sum(
-        (later > earlier) - (later < earlier)
-        for place, earlier in enumerate(medians)
-        for later in medians[place + 1 :]
-    )
-    deviation = math.sqrt(BATCHES * (BATCHES - 1) * (2 * BATCHES + 5) / 18)
-    excess = max(0, abs(score) - 1) / deviation
-    return math.erfc(excess / math.sqrt(2)) < significance
-
-
 # -- dependence
 
 

@@ -117,21 +117,6 @@ def with_peak(peak_to_mean: float) -> Day:
     )
 
 
-def parse_hourly(text: str) -> tuple[float, ...]:
-    """Read 24 weights from text, with commas or white space between them.
-
-    Raises:
-        ValueError: they are not 24 weights of a day.
-    """
-    parts = text.replace(",", " ").split()
-    try:
-        weights = tuple(float(part) for part in parts)
-    except ValueError:
-        raise ValueError(f"hourly must be {HOURS} numbers, got {text!r}") from None
-    from_weights(weights)
-    return weights
-
-
 def _bell(concentration: float) -> list[float]:
     return [
         math.exp(concentration * (math.cos(2 * math.pi * (hour - _BUSIEST_HOUR) / HOURS) - 1))

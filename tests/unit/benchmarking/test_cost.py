@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarking.break_even import break_even, cheaper, sensitivity
+from benchmarking.break_even import break_even, cheaper
 from benchmarking.cost import Cost, Curve, Terms, cost, curve, used
 from benchmarking.queueing import erlang_b
 from benchmarking.records import Cell, EndpointMetric, Sample, Traffic
@@ -407,23 +407,6 @@ def test_two_options_can_pass_each_other_where_scaling_adds_an_instance() -> Non
     assert jump.jump
     assert jump.requests == SECONDS_PER_MONTH
     assert (jump.cheaper_below, jump.cheaper_above) == ("scaled", "c5")
-
-
-def test_sensitivity_names_what_matters_most_first() -> None:
-    function = line(
-        serverless(), usage("0.1", request_bytes="1000", response_bytes="10"), day=with_peak(3)
-    )
-
-    by_input = {each.input: each for each in sensitivity(function, Decimal(1_000_000))}
-
-    assert next(iter(by_input)) == "requests per month"
-    assert by_input["billed duration"].low == pytest.approx(
-        function.at(Decimal(1_000_000)) - Decimal("0.8")
-    )
-    assert by_input["price of serverless-duration"].swing == pytest.approx(Decimal("1.6"))
-    assert "busiest hour over the mean" not in by_input  # on demand pays no more for a peak
-    with pytest.raises(ValueError, match="share must be above 0 and below 1, got 1"):
-        sensitivity(function, Decimal(1), share=Decimal(1))
 
 
 def sample(number: int, **changes: Any) -> Sample:

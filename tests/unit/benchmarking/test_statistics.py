@@ -16,7 +16,6 @@ from benchmarking.distributions import beta_cdf, beta_quantile, binomial_cdf, t_
 from benchmarking.statistics import (
     Estimate,
     difference,
-    drifts,
     mean,
     minimum_count,
     percentile,
@@ -241,19 +240,6 @@ def test_equal_samples_do_not_differ() -> None:
 
     assert found is not None
     assert found.low < 0 < found.high
-
-
-def test_a_growing_queue_drifts_and_a_steady_one_does_not() -> None:
-    def drifting(slope: float, seed: int) -> bool:
-        times = queue(random.Random(seed), 2000, 0.5)  # noqa: S311
-        return drifts([slope * n + time for n, time in enumerate(times)]) is True
-
-    def verdicts(slope: float) -> int:
-        return sum(drifting(slope, seed) for seed in range(100))
-
-    assert verdicts(0.0) <= 5
-    assert verdicts(0.002) >= 95
-    assert drifts([1.0] * 50) is None
 
 
 @given(

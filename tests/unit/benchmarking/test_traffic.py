@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarking.records import Traffic
-from benchmarking.traffic import HOURS, Day, day_of, from_weights, parse_hourly, with_peak
+from benchmarking.traffic import HOURS, Day, day_of, from_weights, with_peak
 
 
 def test_traffic_without_a_shape_is_the_same_every_hour() -> None:
@@ -58,26 +59,18 @@ def test_a_curve_given_by_the_hour_comes_before_a_peak() -> None:
     )
 
 
-def test_hours_are_read_from_text() -> None:
-    assert parse_hourly(", ".join(["1"] * 12) + "\n" + " ".join(["2.5"] * 12)) == (
-        *[1.0] * 12,
-        *[2.5] * 12,
-    )
-
-
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("weights", "message"),
     [
-        ("1,2", "hourly must have 24 weights, got 2"),
-        ("1 " * 23 + "x", "hourly must be 24 numbers"),
-        ("1 " * 23 + "-1", r"weight of hour 23 must be 0 or more and finite, got -1\.0"),
-        ("1 " * 23 + "nan", "weight of hour 23 must be 0 or more and finite, got nan"),
-        ("0 " * 24, "hourly must have a weight above 0, got zeros"),
+        ((1.0, 2.0), "hourly must have 24 weights, got 2"),
+        ((*[1.0] * 23, -1.0), r"weight of hour 23 must be 0 or more and finite, got -1\.0"),
+        ((*[1.0] * 23, math.nan), "weight of hour 23 must be 0 or more and finite, got nan"),
+        ((0.0,) * 24, "hourly must have a weight above 0, got zeros"),
     ],
 )
-def test_hours_that_are_no_day_are_refused(text: str, message: str) -> None:
+def test_hours_that_are_no_day_are_refused(weights: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_hourly(text)
+        from_weights(weights)
 
 
 @pytest.mark.parametrize(
