@@ -236,8 +236,6 @@ class Container:
         """A ready worker does not accept connections: one waiting request learns about it."""
         if self._waiting:
             self._waiting.popleft().failed(ConnectionLostError(f"it cannot be reached ({error})"))
-            # Later, when this attempt does not count any more as one under way.
-            self._loop.call_soon(self.grow)
 
     def report_timeout(self, exchange: Exchange) -> None:
         """Tell a request that its time is over."""

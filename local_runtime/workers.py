@@ -283,8 +283,13 @@ class Worker:
             return False
         task = self._loop.create_task(self._connect())
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(self._connected)
         return True
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting.discard(task)
+        # A request that has come in meanwhile took this attempt for one that might serve it.
+        self.container.grow()
 
     async def _connect(self) -> None:
         address = self._address
