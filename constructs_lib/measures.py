@@ -480,7 +480,8 @@ class EndpointMeasures:
                 period=self.period,
                 namespace=namespace,
                 configuration_name=self._configuration_name,
-            ),
+                # A dashboard may be in another region or account than what it shows.
+            ).attach_to(self.monitored.endpoint),
         )
 
     def _kind_of(self, name: str) -> EndpointKind:

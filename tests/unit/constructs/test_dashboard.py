@@ -399,6 +399,29 @@ def test_alarm_widget_refuses_more_alarms_than_it_shows(stack: cdk.Stack) -> Non
         InferenceDashboard(stack, "Dashboard", endpoints=[monitored], alarms=alarms)
 
 
+def test_dashboard_shows_endpoints_of_other_regions_and_accounts() -> None:
+    app = cdk.App()
+    here = cdk.Stack(app, "Here", env=cdk.Environment(account="1" * 12, region="us-east-1"))
+    there = cdk.Stack(app, "There", env=cdk.Environment(account="2" * 12, region="eu-west-1"))
+    endpoints = [
+        Monitored(
+            endpoint=ImportedEndpoint(scope, name, endpoint_name=name, kind="real-time"),
+            title=name,
+        )
+        for scope, name in ((here, "near"), (there, "far"))
+    ]
+
+    InferenceDashboard(here, "Dashboard", endpoints=endpoints)
+
+    found = {
+        (row[3], row[-1].get("region"), row[-1].get("accountId"))
+        for widget in body(here)["widgets"]
+        for row in widget["properties"].get("metrics", [])
+        if isinstance(row[0], str)
+    }
+    assert found == {("near", None, None), ("far", "eu-west-1", "2" * 12)}
+
+
 def test_measure_refuses_names_that_are_no_source(stack: cdk.Stack) -> None:
     measures = EndpointMeasures(Monitored(endpoint=real_time(stack), title="Screening"))
 
