@@ -17,8 +17,10 @@ from benchmarking.arguments_of_folders import (
     add_folder_verbs,
     add_outputs,
 )
+from benchmarking.errors import RefusedError
 from benchmarking.records import Objective, Traffic, Verb
 from benchmarking.settings import ARRIVALS, OPTIONS, Settings
+from benchmarking.traffic import day_of
 from hosting import limits
 
 EXIT_CODES: Final = """\
@@ -110,6 +112,10 @@ def settings_of(options: argparse.Namespace, *, region: str, model_name: str) ->
             peak_to_mean=options.peak_to_mean,
             hourly=hourly(options.hourly),
         )
+        try:
+            day_of(traffic)
+        except ValueError as error:  # now, and not when everything is measured
+            raise RefusedError(str(error)) from None
     names = {each for each in Settings.__dataclass_fields__ if each in given}
     same: dict[str, Any] = {
         each: tuple(given[each]) if isinstance(given[each], list) else given[each]

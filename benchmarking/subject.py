@@ -53,8 +53,9 @@ def model_in_stack(account: Account, *, stack: str | None, environment: str | No
         chosen = names[0]
     else:
         got = "none" if stack is None else stack
-        allowed = ", ".join(names) if names else "a deployed stack, and there is none"
-        raise RefusedError(f"stack must be one of {allowed}, got {got}")
+        where = "" if environment is None else f" of env {environment}"
+        allowed = f"one of {', '.join(names)}" if names else f"deployed, and none{where} is"
+        raise RefusedError(f"stack must be {allowed}, got {got}")
     resources = account.client("cloudformation").describe_stack_resources(StackName=chosen)
     models = {
         each["LogicalResourceId"]: each["PhysicalResourceId"].rpartition("/")[2]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +139,13 @@ def test_options_that_a_model_rules_out_say_why() -> None:
     assert "VPC configuration" in reasons["serverless"]
     assert reasons["real-time"] == "its image is for GPUs, ml.m5.large has none"
     assert reasons["serverless-provisioned"] == reasons["serverless"]
+
+
+def test_a_month_that_cannot_be_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    three = tmp_path / "hours.json"
+    three.write_text("[1, 2, 3]")
+
+    with pytest.raises(RefusedError, match="hourly must have 24 weights, got 3"):
+        settings("compare", "--requests-per-month", "1e6", "--hourly", str(three))
+    with pytest.raises(RefusedError, match=r"peak_to_mean must be between 1 and 24, got 50"):
+        settings("compare", "--requests-per-month", "1e6", "--peak-to-mean", "50")
