@@ -78,9 +78,8 @@ class InferenceDashboard(Construct):
     ) -> None:
         _require(endpoints, alarms, dashboard_name)
         super().__init__(scope, construct_id)
-        region = cdk.Stack.of(self).region
         rows = [
-            *overview(endpoints, alarms=alarms, region=region, price_list=price_list),
+            *overview(endpoints, alarms=alarms, price_list=price_list),
             *(row for each in endpoints for row in EndpointWidgets(each).rows()),
         ]
         _require_room([widget for row in rows for widget in row], len(endpoints))
@@ -103,7 +102,6 @@ def overview(
     endpoints: Sequence[Monitored],
     *,
     alarms: Sequence[cw.IAlarm] = (),
-    region: str,
     price_list: PriceList | None = None,
 ) -> list[Row]:
     """The rows that show all endpoints together."""
@@ -113,7 +111,7 @@ def overview(
     answering = [each for each in endpoints if each.answers_requests]
     if answering:
         rows.append([_traffic(answering), _errors(answering), _latency(answering)])
-    rows.append(_cost(endpoints, region, price_list))
+    rows.append(_cost(endpoints, price_list))
     return rows
 
 
@@ -163,8 +161,11 @@ def _latency_label(measures: EndpointMeasures) -> str:
     return f"{monitored.title}{variant} ({monitored.objective.statistic})"
 
 
-def _cost(endpoints: Sequence[Monitored], region: str, price_list: PriceList | None) -> Row:
-    costs = [cost_of(each, region=region, price_list=price_list) for each in endpoints]
+def _cost(endpoints: Sequence[Monitored], price_list: PriceList | None) -> Row:
+    costs = [
+        cost_of(each, region=cdk.Stack.of(each.endpoint).region, price_list=price_list)
+        for each in endpoints
+    ]
     notes = [note for cost in costs for note in cost.notes]
     explained = "\n".join(
         [

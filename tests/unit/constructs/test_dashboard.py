@@ -422,6 +422,25 @@ def test_dashboard_shows_endpoints_of_other_regions_and_accounts() -> None:
     assert found == {("near", None, None), ("far", "eu-west-1", "2" * 12)}
 
 
+def test_price_is_that_of_the_endpoints_region() -> None:
+    app = cdk.App()
+    here = cdk.Stack(app, "Here", env=cdk.Environment(region="us-east-1"))
+    there = cdk.Stack(app, "There", env=cdk.Environment(region="eu-west-1"))
+    far = ImportedEndpoint(
+        there,
+        "Far",
+        endpoint_name="far",
+        kind="real-time",
+        instances=Instances(instance_type="ml.m5.large"),
+    )
+
+    InferenceDashboard(
+        here, "Dashboard", endpoints=[Monitored(endpoint=far, title="Far")], price_list=PRICES
+    )
+
+    assert "Far: ml.m5.large at 0.25 USD per hour in eu-west-1" in json.dumps(body(here))
+
+
 def test_measure_refuses_names_that_are_no_source(stack: cdk.Stack) -> None:
     measures = EndpointMeasures(Monitored(endpoint=real_time(stack), title="Screening"))
 
