@@ -173,16 +173,22 @@ class Runtime:
     def restart(self, *, kill: bool = False) -> None:
         """End it, in an instant with every process of it if ``kill``, and start it again."""
         if kill:
-            # The supervisor first: nobody shall begin to tidy up.
-            for pid in (self.process.pid, *self.processes()):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._kill_everything()
         else:
             self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._start()
+
+    def _kill_everything(self) -> None:
+        # Who is stopped neither begins to tidy up nor starts what would be overlooked.
+        found: set[int] = set()
+        while new := {self.process.pid, *self.processes()} - found:
+            _send(signal.SIGSTOP, new)
+            found |= new
+        _send(signal.SIGKILL, found)
+        wait_until(lambda: not any(map(_lives, found - {self.process.pid})))
 
     @property
     def stderr(self) -> str:
@@ -348,6 +354,19 @@ class Runtime:
 def files_below(folder: Path) -> list[Path]:
     """The files of a folder in which others create and remove some meanwhile."""
     return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+
+
+def _send(number: signal.Signals, pids: set[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _output(pid: int) -> str:
