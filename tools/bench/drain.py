@@ -14,10 +14,13 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+from botocore.exceptions import ClientError
 
 from tools.bench import page
 from tools.bench.ours import BUCKET, IMAGE, ON_ONE_INSTANCE, Runtime, runtime
@@ -122,21 +125,34 @@ def _drain(started: Runtime, go: Path, name: str, count: int) -> float:
         return location.removeprefix(f"s3://{BUCKET}/")
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        outputs = set(pool.map(send, range(count)))
-    before = len(outputs & _outputs(s3))
+        outputs = list(pool.map(send, range(count)))
+    before = len(_outputs(s3).intersection(outputs))
     began_s = time.monotonic()
     go.touch()
-    # A listing takes the store's time, too: one is taken when it may be the last.
-    written, looked_s = before, began_s
-    while written < count:
-        if time.monotonic() - began_s > _TIMEOUT_S:
-            raise RuntimeError(f"{written} of {count} requests were answered in {_TIMEOUT_S:g} s")
-        rate = (written - before) / max(looked_s - began_s, 1e-9)
-        left_s = (count - written) / rate if rate > 0 else 0.5
-        time.sleep(min(0.5, max(0.02, left_s / 2)))
-        looked_s = time.monotonic()
-        written = len(outputs & _outputs(s3))
-    return (count - before) / (looked_s - began_s)
+    # To list them all takes the store's time, too: only when those that came last are there.
+    for key in outputs[-_AT_ONCE:]:
+        _await(partial(_exists, s3, key), began_s)
+    ended_s = _await(lambda: _outputs(s3).issuperset(outputs), began_s)
+    return (count - before) / (ended_s - began_s)
+
+
+def _await(condition: Callable[[], bool], began_s: float) -> float:
+    """Ask until it holds; the moment at which the last question was put."""
+    while (asked_s := time.monotonic()) - began_s < _TIMEOUT_S:
+        if condition():
+            return asked_s
+        time.sleep(0.02)
+    raise RuntimeError(f"not every request was answered in {_TIMEOUT_S:g} s")
+
+
+def _exists(s3: Any, key: str) -> bool:
+    try:
+        s3.head_object(Bucket=BUCKET, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        return False
+    return True
 
 
 def _outputs(s3: Any) -> set[str]:
