@@ -47,6 +47,7 @@ bench: $(DEV) $(CDK)
 	$(BIN)/python -m tools.bench cold-start
 	$(BIN)/python -m tools.bench drain
 	$(BIN)/python -m tools.bench deploy
+	$(BIN)/python -m tools.bench coverage
 	$(BIN)/python -m tools.bench truth
 
 # Other people's clients against the local runtime, each in an environment of its own.
